@@ -1,0 +1,45 @@
+# Thin: what the goals do is in toolchain/ (see docs/toolchain.md) and probe/.
+SHELL := /bin/sh
+TOOLCHAIN := toolchain/bootstrap.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build push compare bench test lint doctor clean clean-cache
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+setup: ## what is missing of tools, packages, venv, plugins, daemons
+	@$(TOOLCHAIN) setup
+
+build: ## setup, and the images and the guest disks (MODELS=docker,vm builds no Kubernetes)
+	@$(TOOLCHAIN) build $(if $(MODELS),--models $(MODELS))
+
+push: build ## the shop's images to REGISTRY=host[:port], for a cluster that exists
+	@$(TOOLCHAIN) push $(REGISTRY)
+
+compare: build ## deploy each model several times, measure, report; MODELS= SHAPES= REPS= QUICK=1 STATES= narrow it, RESUME= goes on, BASELINE= says what changed, REPORT_LANGUAGE=es
+	@. .triptych/env && exec python -m probe compare \
+	  $(if $(MODELS),--models $(MODELS)) $(if $(SHAPES),--shapes $(SHAPES)) $(if $(REPS),--reps $(REPS)) \
+	  $(if $(STATES),--states $(STATES)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(EXPERIMENTS),--experiments $(EXPERIMENTS)) $(if $(RESUME),--resume $(RESUME)) \
+	  $(if $(BASELINE),--baseline $(BASELINE)) $(if $(REPORT_LANGUAGE),--lang $(REPORT_LANGUAGE)) \
+	  $(if $(filter-out 0 no false,$(QUICK)),--quick)
+
+bench: ## our speed and size beside docker compose's and virsh's
+	@$(TOOLCHAIN) bench-tools
+	@. .triptych/env && exec python -m bench
+
+test: ## build, every linter, every test (PYTEST= adds arguments)
+	@$(TOOLCHAIN) test $(PYTEST)
+
+lint: ## ruff, mypy, shellcheck, hadolint, and the check stage of each service
+	@$(TOOLCHAIN) lint
+
+doctor: ## what this machine has, what is missing, which accelerator a VM gets
+	@$(TOOLCHAIN) doctor
+
+clean: ## remove what carries our label (containers, VMs, ...) and .triptych
+	@$(TOOLCHAIN) clean
+
+clean-cache: ## remove the per-user cache of tools, images and disks
+	@$(TOOLCHAIN) clean-cache

@@ -1,0 +1,1 @@
+"""The cart: one per user, kept in Valkey."""

@@ -1,0 +1,1 @@
+"""Orders: recorded before payment, final after it."""

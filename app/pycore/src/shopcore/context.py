@@ -1,0 +1,17 @@
+"""The current request's id, visible to everything that runs on the request's behalf."""
+
+import re
+from contextvars import ContextVar
+from uuid import uuid4
+
+REQUEST_ID_HEADER = b"x-request-id"
+_ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+def accept_request_id(offered: str | None) -> str:
+    """Return the caller's id if it is well formed, else a fresh one."""
+    if offered is not None and _ACCEPTED.fullmatch(offered):
+        return offered
+    return uuid4().hex

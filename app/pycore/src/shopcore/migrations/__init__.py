@@ -1,0 +1,1 @@
+"""Alembic's environment; each service has its own revisions."""

@@ -1,0 +1,1 @@
+"""The shop's parts as Docker containers, networks and volumes."""

@@ -1,0 +1,1 @@
+"""The shop's parts as objects of a Kubernetes cluster."""

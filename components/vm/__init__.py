@@ -1,0 +1,1 @@
+"""The shop's parts inside one libvirt virtual machine."""

@@ -1,0 +1,1 @@
+"""Provider `docker`: the resource types of pulumi-docker 5.x that Triptych needs."""

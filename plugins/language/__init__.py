@@ -1,0 +1,1 @@
+"""Language host: runs Pulumi programs written in Python (`pulumi-language-python`)."""

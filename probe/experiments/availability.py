@@ -1,0 +1,112 @@
+"""What happens when something dies: how long until the shop works again, and who saw to it.
+
+Requests arrive at a steady rate from outside before, during and after. It has recovered with the
+first of so many good answers in a row.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from probe.errors import ProbeError
+from probe.experiments.base import Context, Plan, StackExperiment
+from probe.models.base import Inspector, Kill
+from probe.outage import RATE, Outage, outage, timeline
+from probe.records import Sample, State
+from probe.target import Target
+from probe.vegeta import Answer, Attack, Request
+from shop import catalogue
+
+#: How long requests arrive before the strike, and at most after it (seconds).
+BEFORE_S: Final = 3.0
+AFTER_S: Final = 45.0
+#: The service that is struck, by shape: the one that the requests are for.
+VICTIMS: Final = {"microservices": "products", "monolith": "monolith"}
+#: How many things each model can lose.
+KINDS: Final = {"docker": 2, "kubernetes": 2, "vm": 2}
+
+
+class Availability(StackExperiment):
+    """Kills a process, a pod or a machine under steady requests."""
+
+    name = "availability"
+    summary = "time to work again after a kill, and the requests that failed meanwhile"
+    states = ("warm",)
+    goes_in = True
+    failure_is_finding = True
+
+    def seconds(self, model: str, state: State, plan: Plan) -> float:
+        """Return the time of the strikes that a model has."""
+        if state not in self.states:
+            return 0.0
+        return KINDS.get(model, 1) * (BEFORE_S + AFTER_S)
+
+    def look(self, context: Context, target: Target, inspector: Inspector) -> list[Sample]:
+        """Return samples per kind of strike; the last one may leave the stack broken."""
+        samples: list[Sample] = []
+        for kill in inspector.kills(VICTIMS.get(target.shape, catalogue.GATEWAY)):
+            context.say(f"availability: killing {kill.what}")
+            try:
+                samples += self._strike(context, target, kill)
+            except ProbeError as error:
+                samples.append(self._unknown(context, kill.fault, str(error)))
+        return samples
+
+    def failed(self, context: Context, reason: str) -> Sample:
+        """Return a failed sample of the recovery of a process."""
+        return self._unknown(context, "process", reason)
+
+    def _strike(self, context: Context, target: Target, kill: Kill) -> list[Sample]:
+        requests = [Request("GET", f"/api/v1/products/{number}") for number in range(1, 100)]
+        attack = Attack(
+            target.gateway_url,
+            requests,
+            rate=RATE,
+            seconds=BEFORE_S + AFTER_S,
+            ca=target.ca_certificate,
+        )
+        answers: list[Answer] = []
+        try:
+            context.sleep(BEFORE_S)
+            struck_at = time.time()
+            kill.strike()
+            context.sleep(AFTER_S)
+        finally:
+            answers = attack.stop()
+        if not any(a.good for a in answers if a.sent_at < struck_at):
+            raise ProbeError("the shop did not answer before anything was killed")
+        context.timelines[f"{kill.fault} killed"] = timeline(answers, struck_at)
+        return self._samples(context, kill, outage(answers, struck_at), answers)
+
+    def _samples(
+        self, context: Context, kill: Kill, found: Outage, answers: Sequence[Answer]
+    ) -> list[Sample]:
+        repaired = found.recovery_s is not None
+        who = kill.repairer if repaired and kill.repairer else "nobody"
+        evidence = f"killed: {kill.what}; repaired by: {who}"
+        if not repaired:
+            evidence += f" within {AFTER_S:.0f} s"
+        return [
+            context.sample(
+                self.name,
+                "recovery_s",
+                found.recovery_s,
+                "s",
+                evidence=evidence,
+                fault=kill.fault,
+            ),
+            context.sample(
+                self.name,
+                "failed_requests",
+                found.failed,
+                "count",
+                evidence=f"of {len(answers)} at {RATE:.0f} a second",
+                fault=kill.fault,
+            ),
+            context.sample(self.name, "longest_gap_s", found.longest_gap_s, "s", fault=kill.fault),
+        ]
+
+    def _unknown(self, context: Context, fault: str, reason: str) -> Sample:
+        return context.sample(self.name, "recovery_s", None, "s", evidence=reason, fault=fault)

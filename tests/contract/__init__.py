@@ -1,0 +1,1 @@
+"""The contract suite: binds every shape in every model."""

@@ -1,0 +1,1 @@
+"""What the contract suite stands on: the contract, a checking client, a private shop."""

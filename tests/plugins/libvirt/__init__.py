@@ -1,0 +1,1 @@
+"""Harness and recorded fixtures for the tests of the libvirt plugin."""
