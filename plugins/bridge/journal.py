@@ -11,6 +11,8 @@ counts only for the same URN, the same project directory and an engine that is n
 
 A plugin outlives its killed engine by some seconds, while its calls notice that and clean up. The
 next run waits for that before it makes or looks at an object that the other one had in the making.
+A call that has not written its entry by the time its engine is gone makes nothing any more: the
+next run may have looked already.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from secrets import token_hex
+
+from plugins.bridge.errors import UserError
 
 _UNFINISHED_S = 60.0
 _ORPHAN_WAIT_S = 20.0  # longer than an orphaned plugin lives on
@@ -122,9 +126,9 @@ class Journal:
     def begin(self, urn: str, name: str) -> Entry:
         """Write that an object called `name` is about to be made for `urn`.
 
-        Call it before looking whether the object is there: see `left_over`.
+        Call it before looking whether the object is there: see `left_over`. Raises UserError when
+        the engine is gone.
         """
-        self._wait_for_orphans(urn)
         record = _Record(
             urn=urn,
             name=name,
@@ -137,13 +141,22 @@ class Journal:
             plugin_started_ticks=_started_ticks(os.getpid()) or 0,
         )
         entry = Entry(self._dir / f"{self._key(urn)}-{record.token}.json", record)
+        # Written first: of two runs at the same moment, at least one sees the other.
         entry._write()
+        try:
+            self._wait_for_orphans(urn)
+        except BaseException:
+            entry.drop()
+            raise
         with self._lock:
             self._own.append(entry)
         return entry
 
     def left_over(self, urn: str, name: str) -> list[Entry]:
-        """Return what killed runs wrote down for this resource and name, newest first."""
+        """Return what killed runs wrote down for this resource and name, newest first.
+
+        Raises UserError when the engine is gone: what is left is the next run's then.
+        """
         self._wait_for_orphans(urn)
         return [entry for entry in self._dead(self._key(urn)) if entry.name == name]
 
@@ -166,6 +179,8 @@ class Journal:
     def _wait_for_orphans(self, urn: str) -> None:
         deadline = time.monotonic() + _ORPHAN_WAIT_S
         while time.monotonic() < deadline:
+            if _started_ticks(self._engine_pid) != self._engine_started_ticks:
+                raise UserError("cancelled: the engine is gone")
             if not any(record.is_orphaned for _, record in self._read(self._key(urn))):
                 return
             time.sleep(_ORPHAN_POLL_S)

@@ -86,8 +86,8 @@ class Domain(LibvirtResource):
 
     def _clear_the_name(self, op: Operation, name: str) -> None:
         """Remove a domain that a killed run left; raises UserError for one that is not ours."""
-        existing = found(self.libvirt.lookupByName, name)
         left = op.left_over(name)
+        existing = found(self.libvirt.lookupByName, name)
         if existing is not None:
             uuid = existing.UUIDString()
             if all(entry.id != uuid for entry in left):

@@ -112,8 +112,8 @@ class Network(LibvirtResource):
 
     def _clear_the_name(self, op: Operation, name: str) -> None:
         """Remove a network that a killed run left; raises UserError for one that is not ours."""
-        existing = found(self.libvirt.networkLookupByName, name)
         left = op.left_over(name)
+        existing = found(self.libvirt.networkLookupByName, name)
         if existing is not None:
             uuid = existing.UUIDString()
             if all(entry.id != uuid for entry in left):

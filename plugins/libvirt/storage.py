@@ -114,10 +114,10 @@ def make_volume(
 
 def _clear_the_name(op: Operation, pool: libvirt.virStoragePool, name: str, remedy: str) -> None:
     """Remove a volume that a killed run left; raises UserError for one that is not ours."""
+    left = op.left_over(name)
     existing = found(pool.storageVolLookupByName, name)
     if existing is not None and not _is_there(existing):
         existing = volume_by_name(pool, name)
-    left = op.left_over(name)
     if existing is not None:
         key = existing.key()
         if all((entry.id or "").partition(";")[0] != key for entry in left):

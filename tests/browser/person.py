@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -123,19 +123,21 @@ class Person:
         """Wait for a heading."""
         expect(self.page.get_by_role("heading", name=heading)).to_be_visible()
 
-    def gets(self, wanted: Locator, button: Locator, *, pressed: bool = False) -> None:
-        """Press a button until what it is for is there.
+    def gets(self, wanted: Locator, act: Callable[[], object], *, acted: bool = False) -> None:
+        """Do something until what it is for is there.
 
         Once is enough, unless this is somebody patient, and the page says that it did not work.
+        `acted` says that it has been done once already.
         """
-        if not pressed:
-            button.click()
+        page = wanted.page
+        if not acted:
+            act()
         for _ in range(_TRIES if self._patient else 0):
-            expect(wanted.or_(self.page.get_by_role("alert")).first).to_be_visible()
+            expect(wanted.or_(page.get_by_role("alert")).first).to_be_visible()
             if wanted.is_visible():
                 break
-            self.page.wait_for_timeout(_PAUSE_MS)
-            button.click()
+            page.wait_for_timeout(_PAUSE_MS)
+            act()
         expect(wanted).to_be_visible()
 
     def opens_an_account(self) -> None:
@@ -153,16 +155,17 @@ class Person:
         """
         inside = self.button(re.compile("Log out"))
         again = self.button("Log in")
-        self.gets(inside.or_(again) if self._patient else inside, self.button("Open an account"))
+        after = inside.or_(again) if self._patient else inside
+        self.gets(after, self.button("Open an account").click)
         if self._patient and again.is_visible():
             self.page.get_by_label("Password").fill(PASSWORD)
-            self.gets(inside, again)
+            self.gets(inside, again.click)
         expect(inside).to_be_visible()
 
     def puts_into_the_cart(self, product: int = PRODUCT) -> None:
         """Add one piece of a product."""
         self.go(f"/products/{product}")
-        self.gets(self.page.get_by_text("1 piece added"), self.button("Add to cart"))
+        self.gets(self.page.get_by_text("1 piece added"), self.button("Add to cart").click)
 
     def pays(self, card: str = "Visa Accepted") -> None:
         """Choose a card at the checkout and pay."""

@@ -16,6 +16,7 @@ from pulumi.runtime.proto import provider_pb2
 
 from plugins.bridge import UNKNOWN, Journal
 from plugins.bridge.diff import diff_fields, inputs_of, merge_inputs
+from plugins.bridge.errors import UserError
 from plugins.bridge.paths import covers
 from plugins.bridge.schema import boolean, integer, list_of, map_of, object_of, set_of, string
 from plugins.bridge.values import Secret, from_struct, to_struct
@@ -274,11 +275,12 @@ def test_the_journal_counts_only_for_a_dead_engine_and_the_same_project(
     entry.record("id-1")
     assert Journal("docker", tmp_path).left_over("urn:a", "thing") == []
 
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    monkeypatch.setattr(os, "getppid", lambda: dead.pid)
+    engine = subprocess.Popen(["sleep", "600"])
+    monkeypatch.setattr(os, "getppid", lambda: engine.pid)
     killed = Journal("docker", tmp_path)
     killed.begin("urn:b", "thing").record("id-2")
+    engine.kill()
+    engine.wait()
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     after = Journal("docker", tmp_path)
@@ -293,3 +295,19 @@ def test_the_journal_counts_only_for_a_dead_engine_and_the_same_project(
     assert after.left_over("urn:b", "thing") == []
     live.close()
     assert list(tmp_path.glob("bridge-journal/docker/*")) == []
+
+
+def test_a_call_of_a_killed_engine_begins_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run may have looked by then, and found no entry to wait for."""
+    monkeypatch.chdir(tmp_path)
+    engine = subprocess.Popen(["sleep", "600"])
+    monkeypatch.setattr(os, "getppid", lambda: engine.pid)
+    killed = Journal("libvirt", tmp_path)
+    engine.kill()
+    engine.wait()
+    for call in (killed.begin, killed.left_over):
+        with pytest.raises(UserError, match="the engine is gone"):
+            call("urn:a", "thing")
+    assert list(tmp_path.glob("bridge-journal/libvirt/*")) == []

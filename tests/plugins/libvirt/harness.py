@@ -36,7 +36,8 @@ def remove_all(prefix: str) -> None:
         if domain.name().startswith(prefix):
             with contextlib.suppress(libvirt.libvirtError):
                 domain.destroy()
-            domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+            with contextlib.suppress(libvirt.libvirtError):  # one without a definition is gone
+                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
     for network in connection.listAllNetworks():
         if network.name().startswith(prefix):
             with contextlib.suppress(libvirt.libvirtError):
