@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pwd
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 PASSWORD = "integration"
 
@@ -142,6 +144,58 @@ class Valkey:
 
     def resume(self) -> None:
         self._daemon.signal(signal.SIGCONT)
+
+
+class Link:
+    """A way to a server of this host, which can lose what is under way.
+
+    That is what happens when a host, a pod or a firewall's memory of connections goes: no end of
+    a connection hears of it.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._open = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Self:
+        self._open.set()
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+
+    def lose_all(self) -> None:
+        """Carry nothing more on the connections there are; new ones work."""
+        self._open.clear()
+        self._open = asyncio.Event()
+        self._open.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        self._writers += (writer, back)
+        is_open = self._open
+        await asyncio.gather(
+            self._carry(reader, back, is_open), self._carry(there, writer, is_open)
+        )
+
+    @staticmethod
+    async def _carry(
+        source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_open: asyncio.Event
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                if is_open.is_set():
+                    sink.write(data)
+                    await sink.drain()
+            if is_open.is_set():
+                sink.close()
 
 
 async def until(condition: Callable[[], bool]) -> None:

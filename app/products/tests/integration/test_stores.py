@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from conftest import Shop, running
 from sqlalchemy import Connection
-from stores import Postgres, Valkey, until
+from stores import Link, Postgres, Valkey, until
 
 from products.schema import SCHEMA
 from products.settings import Settings
@@ -121,6 +121,30 @@ async def test_a_database_that_is_gone_is_told_and_survived(shop: Shop, postgres
         postgres.start()
     assert (await shop.client.get("/api/v1/products/9998")).status_code == 200
     assert (await shop.reserve({35: 1})).status_code == 200
+
+
+async def test_lost_connections_to_the_database_are_given_up(
+    settings: Settings, postgres: Postgres
+) -> None:
+    """Nobody hears of their end: not the service, and not the server."""
+    async with Link(postgres.port) as link:
+        far = settings.model_copy(
+            update={"database_port": link.port, "database_timeout_s": 1.0, "valkey_url": None}
+        )
+        async with running(far) as shop:
+            numbers = range(1, 3 * far.database_pool_size)
+
+            async def statuses() -> set[int]:
+                paths = [f"/api/v1/products/{number}" for number in numbers]
+                answers = await asyncio.gather(*map(shop.client.get, paths))
+                return {answer.status_code for answer in answers}
+
+            assert await statuses() == {200}
+            link.lose_all()
+            # Each is used once more, in vain.
+            assert await statuses() <= {200, 503}
+            assert (await shop.client.get("/health/ready")).status_code == 200
+            assert await statuses() == {200}
 
 
 async def test_before_it_is_ready_everything_is_unavailable(settings: Settings) -> None:
