@@ -31,6 +31,7 @@ GOALS = {
     "push": "the images to the registry that is named, for a cluster that exists",
     "lint": "packages, venv, base image, then every linter and each service's own checks",
     "test": "build, every linter, every test",
+    "checks": "each service's own linter and tests, as `test` runs them beside the others",
     "clean": "remove what carries our label, and .triptych",
     "clean-cache": "remove the per-user cache",
 }
@@ -148,15 +149,20 @@ def _run(goal: str, rest: Sequence[str], models: str) -> int:
                 *checks.ingress_steps(paths, ("lint",)),
             ],
         )
+    own = [
+        *checks.service_steps(paths, ("lint", "test")),
+        *checks.ingress_steps(paths, ("lint", "test", "test-api")),
+    ]
+    if goal == "checks":
+        return run_steps(paths, [*graph.check_steps(paths), *own])
     if goal == "test":
         steps = [
             *graph.build_steps(paths, tested=True),
             *graph.test_steps(paths),
             *checks.lint_steps(paths),
-            *checks.service_steps(paths, ("lint", "test")),
-            *checks.ingress_steps(paths, ("lint", "test", "test-api")),
+            *(own if checks.chooses(rest) else []),
         ]
-        return run_steps(paths, steps) or checks.run_pytest(paths, rest)
+        return run_steps(paths, steps) or checks.run_tests(paths, rest)
     return run_steps(paths, graph.steps_for(paths, goal, models))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from toolchain.artefacts import BASE, recipes
@@ -186,50 +187,68 @@ def test_arguments(root: Path) -> list[str]:
 _NO_TESTS = 5
 
 
-def run_pytest(paths: Paths, extra: Sequence[str] = ()) -> int:
-    """Run all tests; return pytest's exit code.
+def chooses(extra: Sequence[str]) -> bool:
+    """Tell whether arguments for pytest have a choice of markers."""
+    return any(word.startswith("-m") for word in extra)
 
-    Those of the marker `machine` run in a second pytest beside the others, unless `extra` has a
-    choice of markers itself: an emulated machine keeps them waiting, not the host busy. What it
-    prints is shown after the first has ended.
+
+def run_tests(paths: Paths, extra: Sequence[str] = ()) -> int:
+    """Run all tests; return the first exit code that is none of success.
+
+    Those of the marker `machine` run in a second pytest beside the others: an emulated machine
+    keeps them waiting, not the host busy. So do the services' own checks. What these two print is
+    shown after the first has ended. If `extra` has a choice of markers, one pytest runs it alone.
     """
     environment = {**os.environ, **variables(paths)}
     environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
     places = f"{paths.bin}{os.pathsep}{paths.venv / 'bin'}"
     environment["PATH"] = places + os.pathsep + environment.get("PATH", "")
     argv = [str(paths.venv / "bin" / "python"), "-m", "pytest", *test_arguments(paths.root), *extra]
-    if any(word.startswith("-m") for word in extra):
-        return subprocess.run(argv, cwd=paths.root, env=environment, check=False).returncode
-    paths.logs.mkdir(parents=True, exist_ok=True)
-    log = paths.logs / "test-machines.log"
-    with log.open("wb") as output:
-        machines = subprocess.Popen(
-            [*argv, "-m", "machine"],
-            cwd=paths.root,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+
+    def run(*more: str) -> int:
+        return subprocess.run(
+            [*argv, *more], cwd=paths.root, env=environment, check=False
+        ).returncode
+
+    if chooses(extra):
+        return run()
+    own = [sys.executable, "-m", "toolchain", "checks"]
+    with contextlib.ExitStack() as lanes:
+        services = lanes.enter_context(_beside(paths, "checks of services", own, os.environ))
+        machines = lanes.enter_context(
+            _beside(paths, "tests of machines", [*argv, "-m", "machine"], environment)
         )
-        try:
-            others = subprocess.run(
-                [*argv, "-m", "not machine"], cwd=paths.root, env=environment, check=False
-            ).returncode
-            _show_until_end(machines, log)
-        finally:
-            # After Ctrl-C, which it got as well, it takes its machines away.
-            code = machines.wait()
-    codes = {others, code} - {0, _NO_TESTS}
-    return max(codes, default=_NO_TESTS if others == code == _NO_TESTS else 0)
+        codes = [run("-m", "not machine"), services(), machines()]
+    if codes[0] == codes[2] == _NO_TESTS:
+        return _NO_TESTS
+    return next((code for code in codes if code not in (0, _NO_TESTS)), 0)
 
 
-def _show_until_end(process: subprocess.Popen[bytes], log: Path) -> None:
-    """Print what a process has written to its log, and what it still writes."""
-    print(f"\ntests of machines, which ran beside those (log: {log})", flush=True)
-    with log.open("rb") as written:
-        while True:
-            ended = process.poll() is not None
-            sys.stdout.write(written.read().decode(errors="replace"))
-            sys.stdout.flush()
-            if ended:
-                return
-            time.sleep(1)
+@contextlib.contextmanager
+def _beside(
+    paths: Paths, what: str, argv: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[Callable[[], int]]:
+    """Run a command beside others; give what shows its output to its end and returns its code."""
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    log = paths.logs / f"{what.replace(' ', '-')}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            argv, cwd=paths.root, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+
+    def show() -> int:
+        print(f"\n{what}, which ran beside those (log: {log})", flush=True)
+        with log.open("rb") as written:
+            while True:
+                ended = process.poll() is not None
+                sys.stdout.write(written.read().decode(errors="replace"))
+                sys.stdout.flush()
+                if ended:
+                    return process.returncode
+                time.sleep(1)
+
+    try:
+        yield show
+    finally:
+        # After Ctrl-C, which it got as well, it takes away what it made.
+        process.wait()

@@ -86,6 +86,11 @@ def lint_steps(paths: Paths) -> list[Step]:
     return closure(build_steps(paths), ("venv", artefacts.BASE))
 
 
+def check_steps(paths: Paths) -> list[Step]:
+    """Return what the services' own checks need."""
+    return closure(build_steps(paths, tested=True), ("venv", artefacts.BASE, *API_SERVER))
+
+
 def bench_steps(paths: Paths) -> list[Step]:
     """Return the steps of `bench-tools`: what only `make bench` compares us with."""
     return [tool_step(paths, "compose")]

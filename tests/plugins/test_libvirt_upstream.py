@@ -228,6 +228,8 @@ def test_import_by_id_and_default_provider(tmp_path: Path, prefix: str, subnet: 
         program.replace("'disk', ", f"'disk', name='{before['disk']['outputs']['name']}', ")
     )
     project.run("preview", "--expect-no-changes", "--diff")
+    # An import knows of no dependencies: without this, the pool and what is in it go at once.
+    project.up()
     project.destroy()
     assert names(prefix) == []
 

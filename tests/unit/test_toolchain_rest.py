@@ -306,3 +306,60 @@ def test_an_unwritable_place_is_one_clear_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
+
+
+class TestLanes:
+    """`make test` runs what is of machines, and the services' own checks, beside the rest."""
+
+    @pytest.fixture
+    def paths(self, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
+        """Return a clone whose Python says what it was asked and ends as it is told to."""
+        python = paths.venv / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        (paths.root / "tests" / "unit").mkdir(parents=True)
+        python.write_text(
+            "#!/bin/sh\n"
+            'case "$*" in\n'
+            '*" checks") exit "${CHECKS:-0}" ;;\n'
+            '*"-m not machine") echo "the others"; exit "${OTHERS:-0}" ;;\n'
+            '*"-m machine") echo "the machines"; exit "${MACHINES:-0}" ;;\n'
+            '*) echo "all: $*"; exit "${ALL:-0}" ;;\n'
+            "esac\n"
+        )
+        python.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(python))
+        return paths
+
+    @pytest.mark.parametrize(
+        ("ends", "code"),
+        [
+            ({}, 0),
+            ({"CHECKS": "1"}, 1),
+            ({"MACHINES": "2"}, 2),
+            ({"OTHERS": "1", "MACHINES": "2"}, 1),
+            ({"MACHINES": "5"}, 0),
+            ({"OTHERS": "5", "MACHINES": "5"}, 5),
+            ({"OTHERS": "5", "CHECKS": "1"}, 1),
+        ],
+    )
+    def test_one_that_fails_is_enough(
+        self,
+        paths: Paths,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+        ends: dict[str, str],
+        code: int,
+    ) -> None:
+        for name, value in ends.items():
+            monkeypatch.setenv(name, value)
+        assert checks.run_tests(paths) == code
+        said = capfd.readouterr().out
+        assert 0 <= said.index("the others") < said.index("the machines")
+
+    def test_a_choice_of_markers_is_run_alone(
+        self, paths: Paths, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert checks.run_tests(paths, ["-mdocker"]) == 0
+        said = capfd.readouterr().out
+        assert said.startswith("all:")
+        assert "machines" not in said
