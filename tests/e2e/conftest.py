@@ -32,6 +32,19 @@ def beside(model: str) -> list[pytest.MarkDecorator]:
     return [pytest.mark.machine] if model == "vm" else []
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a stack of another shape than its model's own would show once more."""
+    out = {item for item in items if item.get_closest_marker("own_shape") and not _is_own(item)}
+    if out:
+        config.hook.pytest_deselected(items=list(out))
+        items[:] = [item for item in items if item not in out]
+
+
+def _is_own(item: pytest.Item) -> bool:
+    model, shape = item.callspec.params["stack"]  # type: ignore[attr-defined]
+    return catalogue.MODELS[model] == shape
+
+
 _session: pytest.Session | None = None
 
 
