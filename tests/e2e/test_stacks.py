@@ -51,7 +51,7 @@ KINDS = [
 #: Made-up requests per operation: a private shop of each shape has had many of them already. In an
 #: emulated guest each takes ten times as long.
 FUZZ_EXAMPLES = 10
-EMULATED_FUZZ_EXAMPLES = 3
+EMULATED_FUZZ_EXAMPLES = 2
 #: The services' time-outs for each other are made for hardware.
 EMULATED_PATIENCE_S = 90
 EMULATED_CROWD = 3
