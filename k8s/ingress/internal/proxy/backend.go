@@ -25,6 +25,9 @@ const (
 	tlsHandshakeTimeout = 5 * time.Second
 )
 
+// safe matches requests that ask for nothing but an answer.
+var safe = caddyhttp.MatchMethod{http.MethodGet, http.MethodHead, http.MethodOptions}
+
 // backend forwards requests to the endpoints of a Service's port.
 type backend struct {
 	*usage
@@ -49,8 +52,9 @@ func newBackend(parent caddy.Context, wanted model.Backend) (*backend, error) {
 		LoadBalancing: &reverseproxy.LoadBalancing{
 			Retries:     retries,
 			TryInterval: caddy.Duration(retryPause),
-			// Connections that could not be made are retried in any case. What may have been sent is not.
-			RetryMatch:      caddyhttp.MatcherSets{{never{}}},
+			// Connections that could not be made are retried in any case. What may have been sent is
+			// only where the method is safe (RFC 9110, 9.2.1), as other controllers do.
+			RetryMatch:      caddyhttp.MatcherSets{{safe}},
 			SelectionPolicy: reverseproxy.FirstSelection{},
 		},
 	}
@@ -99,9 +103,3 @@ type roundTripper struct{ transport *reverseproxy.HTTPTransport }
 func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.transport.RoundTrip(r)
 }
-
-// never is a matcher that matches no request.
-type never struct{}
-
-// MatchWithError implements caddyhttp.RequestMatcherWithError.
-func (never) MatchWithError(*http.Request) (bool, error) { return false, nil }

@@ -405,7 +405,7 @@ func TestSameConfigurationIsNotAppliedAgain(t *testing.T) {
 	}
 }
 
-func TestOnlyConnectionsAreRetried(t *testing.T) {
+func TestConnectionsAndSafeMethodsAreRetried(t *testing.T) {
 	r := start(t)
 	var asked atomic.Int64
 	alive := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -430,8 +430,7 @@ func TestOnlyConnectionsAreRetried(t *testing.T) {
 			t.Fatalf("%d: %d %q", i, response.StatusCode, body)
 		}
 	}
-	r.apply(t, to(model.HTTP, rude, rude[:strings.LastIndex(rude, ":")]+":1"))
-	for _, method := range []string{http.MethodGet, http.MethodPost} {
+	ask := func(method string) int {
 		asked.Store(0)
 		request, _ := http.NewRequest(method, "https://"+r.https, nil)
 		response, err := c.Do(request)
@@ -439,8 +438,19 @@ func TestOnlyConnectionsAreRetried(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = response.Body.Close()
-		if response.StatusCode != http.StatusBadGateway || asked.Load() != 1 {
-			t.Errorf("%s: %d after %d requests", method, response.StatusCode, asked.Load())
+		return response.StatusCode
+	}
+	r.apply(t, to(model.HTTP, rude))
+	if status := ask(http.MethodPost); status != http.StatusBadGateway || asked.Load() != 1 {
+		t.Errorf("POST: %d after %d requests", status, asked.Load())
+	}
+	if status := ask(http.MethodGet); status != http.StatusBadGateway || asked.Load() != 1+retries {
+		t.Errorf("GET: %d after %d requests", status, asked.Load())
+	}
+	r.apply(t, to(model.HTTP, rude, alive))
+	for range 10 {
+		if status := ask(http.MethodGet); status != http.StatusOK {
+			t.Errorf("GET with another endpoint: %d", status)
 		}
 	}
 }
