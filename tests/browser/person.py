@@ -26,6 +26,10 @@ PASSWORD = "correct horse battery"
 PRODUCT = 41
 #: How often somebody patient tries again, and after how long.
 _TRIES, _PAUSE_MS = 4, 3000
+#: A page asks several times itself before it says that something could not be had.
+_PATIENCE_MS = 120_000
+#: The buttons that lead on from there.
+_OFFERS = re.compile(r"^(Try again|Go on with this purchase)$")
 #: What a browser says about an answer; the answers themselves are looked at instead.
 _ABOUT_AN_ANSWER = "Failed to load resource: the server responded with a status of"
 _ABORTED = "net::ERR_ABORTED"
@@ -120,8 +124,19 @@ class Person:
         return self.page.get_by_role("link", name=name, exact=isinstance(name, str))
 
     def sees(self, heading: str | re.Pattern[str]) -> None:
-        """Wait for a heading."""
-        expect(self.page.get_by_role("heading", name=heading)).to_be_visible()
+        """Wait for a heading.
+
+        Somebody patient does what a page offers that could not be had, or not yet.
+        """
+        wanted = self.page.get_by_role("heading", name=heading)
+        offer = self.button(_OFFERS)
+        for _ in range(_TRIES if self._patient else 0):
+            expect(wanted.or_(offer).first).to_be_visible(timeout=_PATIENCE_MS)
+            if wanted.is_visible():
+                break
+            self.page.wait_for_timeout(_PAUSE_MS)
+            offer.first.click()
+        expect(wanted).to_be_visible()
 
     def gets(self, wanted: Locator, act: Callable[[], object], *, acted: bool = False) -> None:
         """Do something until what it is for is there.
