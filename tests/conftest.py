@@ -94,6 +94,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     out = {item for item in ours if _not_about_any(item)}
     if named_url(config):
         out |= {item for item in ours if item.get_closest_marker("local")}
+    leave_out(config, items, out)
+
+
+def leave_out(config: pytest.Config, items: list[pytest.Item], out: set[pytest.Item]) -> None:
+    """Deselect tests that were collected."""
     if out:
         config.hook.pytest_deselected(items=list(out))
         items[:] = [item for item in items if item not in out]

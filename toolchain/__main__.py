@@ -145,22 +145,18 @@ def _run(goal: str, rest: Sequence[str], models: str) -> int:
             [
                 *graph.lint_steps(paths),
                 *checks.lint_steps(paths),
-                *checks.service_steps(paths, ("lint",)),
-                *checks.ingress_steps(paths, ("lint",)),
+                *checks.own_steps(paths, tests=False),
             ],
         )
-    own = [
-        *checks.service_steps(paths, ("lint", "test")),
-        *checks.ingress_steps(paths, ("lint", "test", "test-api")),
-    ]
     if goal == "checks":
-        return run_steps(paths, [*graph.check_steps(paths), *own])
+        steps = [*graph.check_steps(paths), *checks.own_steps(paths, tests=True)]
+        return run_steps(paths, steps)
     if goal == "test":
         steps = [
             *graph.build_steps(paths, tested=True),
             *graph.test_steps(paths),
             *checks.lint_steps(paths),
-            *(own if checks.chooses(rest) else []),
+            *(checks.own_steps(paths, tests=True) if checks.chooses(rest) else []),
         ]
         return run_steps(paths, steps) or checks.run_tests(paths, rest)
     return run_steps(paths, graph.steps_for(paths, goal, models))

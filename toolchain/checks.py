@@ -132,6 +132,13 @@ def ingress_steps(paths: Paths, goals: Sequence[str]) -> list[Step]:
     return [_ingress(paths, goal) for goal in goals]
 
 
+def own_steps(paths: Paths, *, tests: bool) -> list[Step]:
+    """Return the steps by which all that has its own linters, and tests, checks itself."""
+    goals = ("lint", "test") if tests else ("lint",)
+    api = ("test-api",) if tests else ()
+    return [*service_steps(paths, goals), *ingress_steps(paths, (*goals, *api))]
+
+
 def _ingress(paths: Paths, goal: str) -> Step:
     api = goal == "test-api"
 
@@ -220,9 +227,8 @@ def run_tests(paths: Paths, extra: Sequence[str] = ()) -> int:
             _beside(paths, "tests of machines", [*argv, "-m", "machine"], environment)
         )
         codes = [run("-m", "not machine"), services(), machines()]
-    if codes[0] == codes[2] == _NO_TESTS:
-        return _NO_TESTS
-    return next((code for code in codes if code not in (0, _NO_TESTS)), 0)
+    none = codes[0] == codes[2] == _NO_TESTS
+    return next((code for code in codes if code not in (0, _NO_TESTS)), _NO_TESTS if none else 0)
 
 
 @contextlib.contextmanager

@@ -50,12 +50,12 @@ class _Record:
     @property
     def is_dead(self) -> bool:
         """Whether the engine that the object was made for is no longer there."""
-        return _started_ticks(self.engine_pid) != self.engine_started_ticks
+        return not _runs(self.engine_pid, self.engine_started_ticks)
 
     @property
     def is_orphaned(self) -> bool:
         """Whether the engine is gone and the plugin is still at work."""
-        alive = _started_ticks(self.plugin_pid) == self.plugin_started_ticks != 0
+        alive = _runs(self.plugin_pid, self.plugin_started_ticks)
         return alive and self.plugin_pid != os.getpid() and self.is_dead
 
 
@@ -179,7 +179,7 @@ class Journal:
     def _wait_for_orphans(self, urn: str) -> None:
         deadline = time.monotonic() + _ORPHAN_WAIT_S
         while time.monotonic() < deadline:
-            if _started_ticks(self._engine_pid) != self._engine_started_ticks:
+            if not _runs(self._engine_pid, self._engine_started_ticks):
                 raise UserError("cancelled: the engine is gone")
             if not any(record.is_orphaned for _, record in self._read(self._key(urn))):
                 return
@@ -203,6 +203,11 @@ class Journal:
 
     def _key(self, urn: str) -> str:
         return hashlib.sha256(f"{self._project_dir}\n{urn}".encode()).hexdigest()[:24]
+
+
+def _runs(pid: int, started_ticks: int) -> bool:
+    """Tell whether the process with that id is there, and the one that was started then."""
+    return _started_ticks(pid) == started_ticks
 
 
 def _started_ticks(pid: int) -> int | None:

@@ -129,14 +129,8 @@ class Person:
         Somebody patient does what a page offers that could not be had, or not yet.
         """
         wanted = self.page.get_by_role("heading", name=heading)
-        offer = self.button(_OFFERS)
-        for _ in range(_TRIES if self._patient else 0):
-            expect(wanted.or_(offer).first).to_be_visible(timeout=_PATIENCE_MS)
-            if wanted.is_visible():
-                break
-            self.page.wait_for_timeout(_PAUSE_MS)
-            offer.first.click()
-        expect(wanted).to_be_visible()
+        offer = self.button(_OFFERS).first
+        self._until(wanted, offer, offer.click, timeout_ms=_PATIENCE_MS)
 
     def gets(self, wanted: Locator, act: Callable[[], object], *, acted: bool = False) -> None:
         """Do something until what it is for is there.
@@ -144,14 +138,24 @@ class Person:
         Once is enough, unless this is somebody patient, and the page says that it did not work.
         `acted` says that it has been done once already.
         """
-        page = wanted.page
         if not acted:
             act()
+        self._until(wanted, wanted.page.get_by_role("alert"), act)
+
+    def _until(
+        self,
+        wanted: Locator,
+        trouble: Locator,
+        act: Callable[[], object],
+        *,
+        timeout_ms: float | None = None,
+    ) -> None:
+        """Wait for what is wanted; somebody patient acts, a few times, on the sign of trouble."""
         for _ in range(_TRIES if self._patient else 0):
-            expect(wanted.or_(page.get_by_role("alert")).first).to_be_visible()
+            expect(wanted.or_(trouble).first).to_be_visible(timeout=timeout_ms)
             if wanted.is_visible():
                 break
-            page.wait_for_timeout(_PAUSE_MS)
+            wanted.page.wait_for_timeout(_PAUSE_MS)
             act()
         expect(wanted).to_be_visible()
 

@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from shop import catalogue
+from tests.conftest import leave_out
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Under emulation a guest's start takes minutes on a busy machine.
@@ -35,9 +36,7 @@ def beside(model: str) -> list[pytest.MarkDecorator]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what a stack of another shape than its model's own would show once more."""
     out = {item for item in items if item.get_closest_marker("own_shape") and not _is_own(item)}
-    if out:
-        config.hook.pytest_deselected(items=list(out))
-        items[:] = [item for item in items if item not in out]
+    leave_out(config, items, out)
 
 
 def _is_own(item: pytest.Item) -> bool:

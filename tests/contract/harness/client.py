@@ -84,7 +84,9 @@ class Customer:
             self._contract.check(response)
             # What was given up by its caller may still be going on.
             self.was_late = self.was_late or response.status_code in TRY_AGAIN
-            again = response.status_code in (*TRY_AGAIN, *([409] if self.was_late else []))
+            again = response.status_code in TRY_AGAIN or (
+                self.was_late and response.status_code == 409
+            )
             if not again or "retry-after" not in response.headers:
                 return response
             pause_s = float(response.headers["retry-after"])

@@ -155,12 +155,11 @@ class Link:
 
     def __init__(self, port: int) -> None:
         self._to = port
-        self._open = asyncio.Event()
+        self._losses = 0
         self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
-        self._open.set()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
@@ -173,28 +172,21 @@ class Link:
 
     def lose_all(self) -> None:
         """Carry nothing more on the connections there are; new ones work."""
-        self._open.clear()
-        self._open = asyncio.Event()
-        self._open.set()
+        self._losses += 1
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self._to)
         self._writers += (writer, back)
-        is_open = self._open
-        await asyncio.gather(
-            self._carry(reader, back, is_open), self._carry(there, writer, is_open)
-        )
+        await asyncio.gather(self._carry(reader, back), self._carry(there, writer))
 
-    @staticmethod
-    async def _carry(
-        source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_open: asyncio.Event
-    ) -> None:
+    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        losses = self._losses
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
-                if is_open.is_set():
+                if losses == self._losses:
                     sink.write(data)
                     await sink.drain()
-            if is_open.is_set():
+            if losses == self._losses:
                 sink.close()
 
 
