@@ -187,12 +187,17 @@ class Engine:
         """Destroy everything in the stack and return how long it took."""
         stack = self._select(name)
         began = self._clock()
+
+        def destroy() -> Any:
+            return self._guarded(lambda: stack.destroy(color="never"), timeout_s)
+
         try:
-            self._guarded(lambda: stack.destroy(color="never"), timeout_s)
-        except auto.ConcurrentUpdateError:
-            # The lock of an engine that was killed.
-            stack.cancel()
-            self._guarded(lambda: stack.destroy(color="never"), timeout_s)
+            try:
+                destroy()
+            except auto.ConcurrentUpdateError:
+                # The lock of an engine that was killed.
+                stack.cancel()
+                destroy()
         except auto.CommandError as error:
             raise EngineFailed(last_line(str(error))) from None
         return self._clock() - began
