@@ -8,6 +8,7 @@ waits for it, as a killed engine leaves locks and half-made resources behind.
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import threading
 import time
@@ -27,6 +28,7 @@ PREFIX: Final = "cmp-"
 NAMESPACE: Final = "triptych"
 #: How long an interrupted engine may take to end by itself (seconds).
 PATIENCE_S: Final = 60.0
+_STREAM: Final = re.compile(r"^\s*std(out|err): ?")
 
 
 class EngineFailed(ProbeError):
@@ -278,7 +280,9 @@ def _describe(event: auto.EngineEvent) -> dict[str, Any]:
 
 def last_line(text: str) -> str:
     """Return the line of an engine's output that says what went wrong."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # The Automation API puts the streams' names before their first lines.
+    said = (_STREAM.sub("", line).strip() for line in text.splitlines())
+    lines = [line for line in said if line]
     for line in lines:
         if line.startswith("error:"):
             rest = line.removeprefix("error:").strip()
