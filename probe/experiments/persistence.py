@@ -148,6 +148,7 @@ class Persistence(StackExperiment):
         try:
             lost = inspector.lost_without_volume()
         except ProbeError as error:
+            fault = "machine" if "machine" in deaths(inspector) else "container"
             return [
                 context.sample(
                     self.name,
@@ -156,7 +157,7 @@ class Persistence(StackExperiment):
                     "count",
                     outcome="not_measured",
                     evidence=str(error),
-                    fault="container",
+                    fault=fault,
                     volume="no",
                 )
             ]
