@@ -7,9 +7,11 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 from toolchain.artefacts import BASE, recipes
 from toolchain.artefacts.build import have_base
@@ -204,7 +206,8 @@ def run_tests(paths: Paths, extra: Sequence[str] = ()) -> int:
 
     Those of the marker `machine` run in a second pytest beside the others: an emulated machine
     keeps them waiting, not the host busy. So do the services' own checks. What these two print is
-    shown after the first has ended. If `extra` has a choice of markers, one pytest runs it alone.
+    shown after the first has ended, then all that failed in one list. If `extra` has a choice of
+    markers, one pytest runs it alone.
     """
     environment = {**os.environ, **variables(paths)}
     environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
@@ -219,16 +222,41 @@ def run_tests(paths: Paths, extra: Sequence[str] = ()) -> int:
 
     if chooses(extra):
         return run()
+    records = [paths.state / f"tests-{lane}.xml" for lane in ("others", "machines")]
+    for record in records:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.unlink(missing_ok=True)
+    others, machines = (f"--junit-xml={record}" for record in records)
     # With what the others leave of the host: an emulated machine that waits long looks dead.
     own = ["nice", "-n", "10", sys.executable, "-m", "toolchain", "checks"]
     with contextlib.ExitStack() as lanes:
         services = lanes.enter_context(_beside(paths, "checks of services", own, os.environ))
-        machines = lanes.enter_context(
-            _beside(paths, "tests of machines", [*argv, "-m", "machine"], environment)
+        emulated = lanes.enter_context(
+            _beside(paths, "tests of machines", [*argv, machines, "-m", "machine"], environment)
         )
-        codes = [run("-m", "not machine"), services(), machines()]
+        codes = [run(others, "-m", "not machine"), services(), emulated()]
+    if said := [line for record in records for line in failures(record)]:
+        print("\nAll that failed in pytest:", *said, sep="\n", flush=True)
     none = codes[0] == codes[2] == _NO_TESTS
     return next((code for code in codes if code not in (0, _NO_TESTS)), _NO_TESTS if none else 0)
+
+
+def failures(record: Path) -> list[str]:
+    """Return the tests that failed by pytest's XML record, each with the beginning of the reason.
+
+    Empty if the record is missing or cut off.
+    """
+    try:
+        cases = list(ElementTree.parse(record).iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        return []
+    found = []
+    for case in cases:
+        for outcome in (*case.iter("failure"), *case.iter("error")):
+            name = f"{case.get('classname', '')}.{case.get('name', '')}"
+            reason = " ".join(outcome.get("message", "").split())
+            found.append(f"- {name}: {textwrap.shorten(reason, 600)}")
+    return found
 
 
 @contextlib.contextmanager

@@ -21,6 +21,8 @@ from toolchain.sources import source_files
 from toolchain.steps import check_graph
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Ours: a fixture below puts another in its place.
+PYTHON = sys.executable
 
 
 @pytest.fixture
@@ -355,6 +357,29 @@ class TestLanes:
         assert checks.run_tests(paths) == code
         said = capfd.readouterr().out
         assert 0 <= said.index("the others") < said.index("the machines")
+
+    def test_what_failed_is_listed_at_the_end(
+        self, paths: Paths, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        test = paths.root / "test_it.py"
+        test.write_text("def test_sum():\n    assert 1 + 1 == 3\n\ndef test_fine():\n    pass\n")
+        python = paths.venv / "bin" / "python"
+        python.write_text(
+            f"""#!/bin/sh
+            case "$*" in
+            *" checks") exit 0 ;;
+            *) for word; do case "$word" in --junit-xml=*) record=$word ;; esac; done
+               exec {PYTHON} -m pytest -q -p no:cacheprovider "$record" {test} ;;
+            esac"""
+        )
+        assert checks.run_tests(paths) == 1
+        line = "- test_it.test_sum: assert (1 + 1) == 3"
+        assert capfd.readouterr().out.splitlines()[-2:] == [line, line]
+
+    def test_a_record_that_is_cut_off_lists_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "cut.xml").write_text("<testsuites><testsuite><testcase name='x'")
+        assert checks.failures(tmp_path / "cut.xml") == []
+        assert checks.failures(tmp_path / "missing.xml") == []
 
     def test_a_choice_of_markers_is_run_alone(
         self, paths: Paths, capfd: pytest.CaptureFixture[str]
