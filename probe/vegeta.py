@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from probe.errors import ProbeError
 from toolchain.paths import Paths
@@ -129,6 +130,7 @@ class Answer:
     latency_s: float
     good: bool
     note: str = ""
+    path: str = ""
 
     @property
     def ended_at(self) -> float:
@@ -182,6 +184,7 @@ def answer(line: Mapping[str, Any]) -> Answer:
         latency_s=int(line["latency"]) / 1e9,
         good=200 <= code < 400,
         note=str(line.get("error") or code),
+        path=urlsplit(str(line.get("url", ""))).path,
     )
 
 

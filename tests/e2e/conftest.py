@@ -389,6 +389,12 @@ class Shop:
             self._client.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
         return answer.status_code
 
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header of the customer that is logged in, if any is."""
+        name = "authorization"
+        return {name: self._client.headers[name]} if name in self._client.headers else {}
+
     def buy(self, account: dict[str, str]) -> dict[str, Any]:
         """Do one business transaction: log in, look, fill the cart, pay."""
         assert self.log_in(account) == 200

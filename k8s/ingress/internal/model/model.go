@@ -43,6 +43,9 @@ type Backend struct {
 	Service   string // namespace/name
 	Protocol  Protocol
 	Endpoints []string // host:port, sorted; none if nothing is ready
+	// Leaving are those that are going away but still serve, for requests that none of the others
+	// takes: a network policy may not be in force yet for a pod that has just become ready.
+	Leaving []string
 }
 
 // Certificate is a key pair, and the hosts that it was given for.
@@ -68,7 +71,7 @@ func (c *Config) Equal(other *Config) bool {
 		slices.Equal(c.SecureHosts, other.SecureHosts) &&
 		maps.EqualFunc(c.Backends, other.Backends, func(a, b Backend) bool {
 			return a.Service == b.Service && a.Protocol == b.Protocol &&
-				slices.Equal(a.Endpoints, b.Endpoints)
+				slices.Equal(a.Endpoints, b.Endpoints) && slices.Equal(a.Leaving, b.Leaving)
 		}) &&
 		slices.EqualFunc(c.Certificates, other.Certificates, func(a, b Certificate) bool {
 			return a.Secret == b.Secret && a.Fingerprint == b.Fingerprint &&

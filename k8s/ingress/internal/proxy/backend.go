@@ -43,7 +43,7 @@ func newBackend(parent caddy.Context, wanted model.Backend) (*backend, error) {
 	made := &backend{
 		usage:     newUsage(),
 		transport: newTransport(wanted.Protocol),
-		endpoints: newEndpoints(wanted.Endpoints),
+		endpoints: newEndpoints(wanted.Endpoints, wanted.Leaving),
 		release:   release,
 	}
 	made.handler = &reverseproxy.Handler{

@@ -17,30 +17,33 @@ const coolDown = 3 * time.Second
 // endpoints is the source of a backend's upstreams. Caddy asks it ahead of each attempt, so a
 // change counts from the next attempt on and nothing has to be loaded anew.
 type endpoints struct {
-	addresses atomic.Pointer[[]string]
+	addresses atomic.Pointer[addresses]
 	turn      atomic.Uint64
 	mu        sync.Mutex
 	cooling   map[string]time.Time // until when
 }
 
-func newEndpoints(addresses []string) *endpoints {
+// addresses are those that take turns, and those that are asked where none of these takes a request.
+type addresses struct{ ready, leaving []string }
+
+func newEndpoints(ready, leaving []string) *endpoints {
 	e := &endpoints{cooling: map[string]time.Time{}}
-	e.addresses.Store(&addresses)
+	e.addresses.Store(&addresses{ready, leaving})
 	return e
 }
 
 // update replaces the addresses.
-func (e *endpoints) update(addresses []string) {
-	if slices.Equal(*e.addresses.Load(), addresses) {
+func (e *endpoints) update(ready, leaving []string) {
+	before := e.addresses.Swap(&addresses{ready, leaving})
+	if slices.Equal(before.ready, ready) {
 		return
 	}
-	e.addresses.Store(&addresses)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	clear(e.cooling) // An address may be another pod's by now.
 }
 
-func (e *endpoints) empty() bool { return len(*e.addresses.Load()) == 0 }
+func (e *endpoints) empty() bool { return len(e.addresses.Load().ready) == 0 }
 
 // attempts is what one request has tried so far, the last one last.
 type attempts struct{ tried []string }
@@ -62,15 +65,15 @@ func (e *endpoints) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, err
 
 // next returns the endpoint whose turn it is, of those that are the best to be had.
 func (e *endpoints) next(tried []string) (string, bool) {
-	addresses := *e.addresses.Load()
-	count := uint64(len(addresses))
+	known := e.addresses.Load()
+	count := uint64(len(known.ready))
 	if count == 0 {
 		return "", false
 	}
 	turn := e.turn.Add(1)
+	inTurn := slices.Concat(known.ready[turn%count:], known.ready[:turn%count], known.leaving)
 	untried := ""
-	for i := range count {
-		candidate := addresses[(turn+i)%count]
+	for _, candidate := range inTurn {
 		switch {
 		case slices.Contains(tried, candidate):
 		case !e.isCooling(candidate):
@@ -82,7 +85,7 @@ func (e *endpoints) next(tried []string) (string, bool) {
 	if untried != "" {
 		return untried, true
 	}
-	return addresses[turn%count], true
+	return inTurn[0], true
 }
 
 func (e *endpoints) cool(address string) {

@@ -112,7 +112,7 @@ func (p *Proxy) Apply(config model.Config) (changed bool, err error) {
 	}
 	// From here on nothing can fail.
 	for key, wanted := range config.Backends {
-		after.backends[key].endpoints.update(wanted.Endpoints)
+		after.backends[key].endpoints.update(wanted.Endpoints, wanted.Leaving)
 	}
 	p.state.Store(after)
 	for key, old := range before.backends {

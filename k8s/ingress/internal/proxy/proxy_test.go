@@ -456,7 +456,7 @@ func TestConnectionsAndSafeMethodsAreRetried(t *testing.T) {
 }
 
 func TestTurns(t *testing.T) {
-	e := newEndpoints([]string{"a", "b", "c"})
+	e := newEndpoints([]string{"a", "b", "c"}, nil)
 	seen := map[string]int{}
 	for range 30 {
 		chosen, _ := e.next(nil)
@@ -477,9 +477,45 @@ func TestTurns(t *testing.T) {
 	if chosen, ok := e.next([]string{"a", "b", "c"}); !ok || chosen == "" {
 		t.Error("all have been tried: none")
 	}
-	e.update([]string{"b"})
+	e.update([]string{"b"}, nil)
 	if e.isCooling("b") {
 		t.Error("still passed over after a change")
+	}
+}
+
+func TestLeavingIsAskedWhereNoOtherTakesIt(t *testing.T) {
+	r := start(t)
+	taken := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "leaving") }
+	config := to(model.HTTP, "127.0.0.1:1")
+	backend := config.Backends["b"]
+	backend.Leaving = []string{serve(t, taken)}
+	config.Backends["b"] = backend
+	r.apply(t, config)
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		request, _ := http.NewRequest(method, "https://"+r.https+"/", nil)
+		response, err := client(t, false).Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusOK || string(text) != "leaving" {
+			t.Errorf("%s: %d %s", method, response.StatusCode, text)
+		}
+	}
+
+	e := newEndpoints([]string{"a", "b"}, []string{"gone"})
+	for range 10 {
+		if chosen, _ := e.next(nil); chosen == "gone" {
+			t.Fatal("one that is going away is asked")
+		}
+	}
+	e.cool("a")
+	if chosen, _ := e.next([]string{"b"}); chosen != "gone" {
+		t.Errorf("%s is asked, which can't be connected to", chosen)
+	}
+	if chosen, _ := e.next([]string{"b", "gone"}); chosen != "a" {
+		t.Errorf("all others have been tried: %s", chosen)
 	}
 }
 

@@ -46,7 +46,7 @@ func (b *builder) backend(
 		// However the port was named, it is the same backend.
 		port = strconv.Itoa(int(found.Port))
 		made.Protocol = protocolOf(found.AppProtocol)
-		made.Endpoints = endpoints(service, found.Name, b.objects.Slices[name])
+		made.Endpoints, made.Leaving = endpoints(service, found.Name, b.objects.Slices[name])
 	}
 	return b.keep(fmt.Sprintf("%s:%s %s", name, port, made.Protocol), made)
 }
@@ -84,13 +84,13 @@ func protocolOf(appProtocol *string) model.Protocol {
 	return model.HTTP
 }
 
-// endpoints returns the addresses behind a Service's port: those that are ready; if there is none,
-// those that are going away but still serve, as kube-proxy does it.
+// endpoints returns the addresses behind a Service's port: those that are ready, and those that are
+// going away but still serve. If none is ready the latter take their place, as with kube-proxy.
 func endpoints(
 	service *corev1.Service, portName string, found []*discoveryv1.EndpointSlice,
-) []string {
+) (ready, leaving []string) {
 	for _, family := range families(service) {
-		var ready, leaving []string
+		ready, leaving = nil, nil
 		for _, slice := range found {
 			port := slicePort(slice, portName)
 			if slice.AddressType != family || port == "" {
@@ -109,15 +109,17 @@ func endpoints(
 				}
 			}
 		}
-		if len(ready) == 0 {
-			ready = leaving
-		}
+		slices.Sort(ready)
+		slices.Sort(leaving)
+		ready, leaving = slices.Compact(ready), slices.Compact(leaving)
 		if len(ready) > 0 {
-			slices.Sort(ready)
-			return slices.Compact(ready)
+			return ready, leaving
+		}
+		if len(leaving) > 0 {
+			return leaving, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // families returns the families of addresses, the Service's first one first. A Service of two has

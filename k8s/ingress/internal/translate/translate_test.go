@@ -189,6 +189,7 @@ func TestEndpoints(t *testing.T) {
 		families []corev1.IPFamily
 		slices   []*discoveryv1.EndpointSlice
 		want     []string
+		leaving  []string
 	}{
 		{name: "nothing"},
 		{
@@ -204,7 +205,8 @@ func TestEndpoints(t *testing.T) {
 			slices: []*discoveryv1.EndpointSlice{
 				slice(discoveryv1.AddressTypeIPv4, "http", 1, map[string]condition{"10.0.0.1": leaving, "10.0.0.2": {ready: yes}}),
 			},
-			want: []string{"10.0.0.2:1"},
+			want:    []string{"10.0.0.2:1"},
+			leaving: []string{"10.0.0.1:1"},
 		},
 		{
 			name: "leaving is better than nothing",
@@ -241,8 +243,9 @@ func TestEndpoints(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			made := service("web", corev1.ServicePort{Name: "http", Port: 80})
 			made.Spec.IPFamilies = tc.families
-			if got := endpoints(made, "http", tc.slices); !slices.Equal(got, tc.want) {
-				t.Errorf("got %v, want %v", got, tc.want)
+			got, leaving := endpoints(made, "http", tc.slices)
+			if !slices.Equal(got, tc.want) || !slices.Equal(leaving, tc.leaving) {
+				t.Errorf("got %v, leaving %v; want %v, %v", got, leaving, tc.want, tc.leaving)
 			}
 		})
 	}

@@ -20,7 +20,9 @@ import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.function.BooleanSupplier;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -335,6 +337,25 @@ class ServiceTest {
     } finally {
       shop.away("/health", false);
     }
+  }
+
+  @Test
+  void manyWhoAskForTheShopAreNoLoadForItsParts() throws Exception {
+    int before = shop.readyAsked();
+    var latch = new CountDownLatch(1);
+    shop.holdReady(latch);
+    var asking =
+        IntStream.range(0, 40).mapToObj(i -> send(request("/health/shop", user).GET())).toList();
+    while (shop.readyAsked() == before) {
+      Thread.sleep(10);
+    }
+    Thread.sleep(200); // the others arrive; who is later than that is a question of his own
+    latch.countDown();
+    for (var each : asking) {
+      assertEquals(200, each.join().status);
+    }
+    assertTrue(shop.readyAsked() - before < asking.size());
+    assertEquals(200, get("/health/shop").status);
   }
 
   @Test

@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import triptych.payments.http.Json;
 import triptych.payments.http.Problem;
 import triptych.payments.http.ProblemType;
@@ -33,6 +34,8 @@ public final class HealthApi {
   private final Map<String, Peer> parts;
   private final Metrics metrics;
   private final Executor threads;
+  private final AtomicReference<CompletableFuture<Map<String, String>>> shop =
+      new AtomicReference<>(CompletableFuture.completedFuture(Map.of()));
 
   /**
    * Tells the state of this service and of the whole shop.
@@ -77,7 +80,30 @@ public final class HealthApi {
         .handle((nothing, error) -> error == null ? "up" : "down");
   }
 
+  /** Whoever asks while the parts are being asked gets the same answer: many are no load. */
   private CompletableFuture<Map<String, String>> shopChecks() {
+    var running = shop.get();
+    if (!running.isDone()) {
+      return running;
+    }
+    var checks = new CompletableFuture<Map<String, String>>();
+    if (!shop.compareAndSet(running, checks)) {
+      return shop.get();
+    }
+    CompletableFuture.completedFuture(null)
+        .thenCompose(nothing -> askParts())
+        .whenComplete(
+            (found, error) -> {
+              if (error == null) {
+                checks.complete(found);
+              } else {
+                checks.completeExceptionally(error);
+              }
+            });
+    return checks;
+  }
+
+  private CompletableFuture<Map<String, String>> askParts() {
     var asked = new LinkedHashMap<String, CompletableFuture<String>>();
     parts.forEach(
         (name, peer) ->

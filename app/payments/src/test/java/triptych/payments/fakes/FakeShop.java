@@ -21,6 +21,8 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import triptych.payments.http.Json;
 
@@ -36,6 +38,8 @@ public final class FakeShop extends FakeServer {
   private final Set<String> released = new HashSet<>();
   private final Set<String> purchases = new HashSet<>();
   private final Set<String> away = ConcurrentHashMap.newKeySet();
+  private final AtomicInteger readyAsked = new AtomicInteger();
+  private volatile CountDownLatch readyHeld = new CountDownLatch(0);
 
   /** Opens with nothing in stock. */
   public FakeShop() throws IOException, JOSEException {
@@ -55,6 +59,16 @@ public final class FakeShop extends FakeServer {
     } else {
       away.remove(path);
     }
+  }
+
+  /** Answers nobody who asks whether it is ready before the latch is down. */
+  public void holdReady(CountDownLatch latch) {
+    readyHeld = latch;
+  }
+
+  /** Returns how often it was asked whether it is ready. */
+  public int readyAsked() {
+    return readyAsked.get();
   }
 
   /** Puts products on the shelf. */
@@ -103,8 +117,16 @@ public final class FakeShop extends FakeServer {
     return "Bearer " + token.serialize();
   }
 
-  private synchronized Answer answer(
-      String method, String path, String body, HttpExchange exchange) {
+  private Answer answer(String method, String path, String body, HttpExchange exchange)
+      throws InterruptedException {
+    if (path.equals("/health/ready")) {
+      readyAsked.incrementAndGet();
+      readyHeld.await();
+    }
+    return answerNow(method, path, body);
+  }
+
+  private synchronized Answer answerNow(String method, String path, String body) {
     if (away.stream().anyMatch(path::startsWith)) {
       return UNAVAILABLE;
     }
