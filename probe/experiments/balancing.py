@@ -37,7 +37,7 @@ class Balancing(StackExperiment):
         """Return the time that the replicas take to start, and the two spells of requests."""
         if model != "kubernetes" or state not in self.states:
             return 0.0
-        return 30.0 + SHARE_S + 2 * DEATH_S
+        return SHARE_S + 2 * DEATH_S
 
     def look(self, context: Context, target: Target, inspector: Inspector) -> list[Sample]:
         """Return a share per replica, the largest against a fair one, and what a death cost."""

@@ -35,7 +35,7 @@ class Elasticity(StackExperiment):
 
     def seconds(self, model: str, state: State, plan: Plan) -> float:
         """Return what a cluster's autoscaler usually takes; the others have none."""
-        return 150.0 if model == "kubernetes" and state in self.states else 0.0
+        return 105.0 if model == "kubernetes" and state in self.states else 0.0
 
     def look(self, context: Context, target: Target, inspector: Inspector) -> list[Sample]:
         """Return how many replicas were added, when, and when they were given back."""

@@ -46,7 +46,7 @@ class Isolation(StackExperiment):
 
     def seconds(self, model: str, state: State, plan: Plan) -> float:
         """Return a guess."""
-        return {"vm": 60.0}.get(model, 15.0) if state in self.states else 0.0
+        return {"vm": 60.0}.get(model, 5.0) if state in self.states else 0.0
 
     def look(self, context: Context, target: Target, inspector: Inspector) -> list[Sample]:
         """Return whether the kernel is the host's, and each attempt with and without hardening."""

@@ -47,7 +47,7 @@ class Persistence(StackExperiment):
         """Return the time of the deaths and of what comes up again."""
         if state not in self.states:
             return 0.0
-        return {"docker": 40.0, "kubernetes": 60.0, "vm": 240.0}.get(model, 60.0)
+        return {"docker": 12.0, "kubernetes": 20.0, "vm": 240.0}.get(model, 20.0)
 
     def look(self, context: Context, target: Target, inspector: Inspector) -> list[Sample]:
         """Return what was lost by each kind of death."""

@@ -90,6 +90,13 @@ def test_a_generator_at_its_limit_is_said_and_is_no_knee(stack: Stack, context: 
     assert knee(context) == (80, "the generator sent 128.0 of 160 a second: its limit")
 
 
+def test_a_stack_that_is_slow_from_the_lowest_rate_on_has_a_knee_of_none(
+    stack: Stack, context: Context
+) -> None:
+    stack.answers[10] = report(10, p99=5.0)
+    assert knee(context) == (0, "at 10 a second 100.0% good, p99 5.00 s")
+
+
 def test_a_stack_that_carries_nothing_is_a_failed_sample(stack: Stack, context: Context) -> None:
     stack.answers[10] = report(10, good=0.5)
     (sample,) = [s for s in Load().measure(context) if s.metric == "knee_rate"]
