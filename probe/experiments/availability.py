@@ -22,6 +22,9 @@ from shop import catalogue
 #: How long requests arrive before the strike, and at most after it (seconds).
 BEFORE_S: Final = 3.0
 AFTER_S: Final = 45.0
+#: An answer that is not late (seconds), and how often it is tried whether all are.
+PROMPT_S: Final = 1.0
+SETTLES: Final = 5
 #: The service that is struck, by shape: the one that the requests are for.
 VICTIMS: Final = {"microservices": "products", "monolith": "monolith"}
 #: How many things each model can lose.
@@ -41,7 +44,7 @@ class Availability(StackExperiment):
         """Return the time of the strikes that a model has."""
         if state not in self.states:
             return 0.0
-        return KINDS.get(model, 1) * (BEFORE_S + AFTER_S)
+        return KINDS.get(model, 1) * (2 * BEFORE_S + AFTER_S)
 
     def look(self, context: Context, target: Target, inspector: Inspector) -> list[Sample]:
         """Return samples per kind of strike; the last one may leave the stack broken."""
@@ -59,14 +62,8 @@ class Availability(StackExperiment):
         return self._unknown(context, "process", reason)
 
     def _strike(self, context: Context, target: Target, kill: Kill) -> list[Sample]:
-        requests = [Request("GET", f"/api/v1/products/{number}") for number in range(1, 100)]
-        attack = Attack(
-            target.gateway_url,
-            requests,
-            rate=RATE,
-            seconds=BEFORE_S + AFTER_S,
-            ca=target.ca_certificate,
-        )
+        self._settle(context, target)
+        attack = self._attack(target, BEFORE_S + AFTER_S)
         answers: list[Answer] = []
         try:
             context.sleep(BEFORE_S)
@@ -79,6 +76,22 @@ class Availability(StackExperiment):
             raise ProbeError("the shop did not answer before anything was killed")
         context.timelines[f"{kill.fault} killed"] = timeline(answers, struck_at)
         return self._samples(context, kill, outage(answers, struck_at), answers)
+
+    def _settle(self, context: Context, target: Target) -> None:
+        """Wait until all is answered at once: connections to stores that died may still hang."""
+        for _ in range(SETTLES):
+            attack = self._attack(target, BEFORE_S)
+            try:
+                context.sleep(BEFORE_S)
+            finally:
+                answers = attack.stop()
+            if all(a.good and a.latency_s < PROMPT_S for a in answers):
+                return
+
+    def _attack(self, target: Target, seconds: float) -> Attack:
+        requests = [Request("GET", f"/api/v1/products/{number}") for number in range(1, 100)]
+        authority = target.ca_certificate
+        return Attack(target.gateway_url, requests, rate=RATE, seconds=seconds, ca=authority)
 
     def _samples(
         self, context: Context, kill: Kill, found: Outage, answers: Sequence[Answer]

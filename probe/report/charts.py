@@ -6,6 +6,7 @@ emulated machine is hatched and its label says so; every chart shows all points.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -606,7 +607,9 @@ def timelines(index: Index, found: Sequence[Timeline]) -> Chart | None:
         )
         if points[good]
     ]
-    labels = [f"{_label(column)}<br>{t(event)}" for event, column in ordered]
+    labels = [
+        "<br>".join((_label(column), *textwrap.wrap(t(event), 22))) for event, column in ordered
+    ]
     layout = _layout(len(ordered), 92, "seconds since the event", yaxis=_axis(labels))
     layout["xaxis"]["rangemode"] = "normal"
     layout["xaxis"]["zeroline"] = True

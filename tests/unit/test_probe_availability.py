@@ -110,6 +110,29 @@ def test_a_shop_that_did_not_answer_before_is_no_outage(struck: Any) -> None:
     assert "did not answer before" in sample.evidence
 
 
+def test_nothing_is_killed_before_all_is_answered_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = iter(("..x.", "....", "." * 40))
+    struck: list[str] = []
+
+    class Attack:
+        def __init__(self, *_args: Any, **_more: Any) -> None:
+            assert not struck
+            self.answers = answers(next(told), began=time.time() - 0.35)
+
+        def stop(self) -> list[Answer]:
+            return self.answers
+
+    monkeypatch.setattr(availability, "Attack", Attack)
+    kill = Kill("process", "it", lambda: struck.append("it"), "somebody")
+    context = make_context(tmp_path, target=target("docker", {}))
+    assert context.target is not None
+    Availability()._strike(context, context.target, kill)
+    assert struck == ["it"]
+    assert next(told, None) is None
+
+
 def test_what_can_not_be_killed_is_said(struck: Any) -> None:
     def strike() -> None:
         raise ProbeError("there is no process to kill")
