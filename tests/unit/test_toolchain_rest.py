@@ -359,7 +359,7 @@ class TestLanes:
         assert 0 <= said.index("the others") < said.index("the machines")
 
     def test_what_failed_is_listed_at_the_end(
-        self, paths: Paths, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+        self, paths: Paths, capfd: pytest.CaptureFixture[str]
     ) -> None:
         test = paths.root / "test_it.py"
         test.write_text("def test_sum():\n    assert 1 + 1 == 3\n\ndef test_fine():\n    pass\n")
