@@ -40,6 +40,7 @@ TRANSPORT = {
     "content-length",
     "keep-alive",
     "transfer-encoding",
+    "x-instance-id",  # whose it is; the frontend's files have none
 }
 VOLATILE = {"date", "etag", "last-modified", "x-request-id"}
 TEXTS = {"title", "detail", "message"}

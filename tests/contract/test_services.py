@@ -91,6 +91,20 @@ def test_another_request_id_is_replaced(
     int(made, 16)
 
 
+def test_each_process_names_itself(
+    local_shop: LocalShop, caller: Customer, service_name: str
+) -> None:
+    paths = (GOOD[service_name][0], "/nothing", "/health/live", "/metrics")
+    (name,) = {caller.get(path).headers["x-instance-id"] for path in paths}
+    with local_shop.another(service_name) as another:
+        another.start()
+        another.wait_until("/health/live")
+        with another.target.open() as client:
+            other = client.get("/health/live").headers["x-instance-id"]
+    assert len(bytes.fromhex(name)) == len(bytes.fromhex(other)) == 16
+    assert name != other
+
+
 @pytest.mark.parametrize("path", ["/", "/nothing", "/api/v1/nothing", "/health", "/../etc/passwd"])
 def test_paths_that_are_not_there(caller: Customer, service_name: str, path: str) -> None:
     if path == "/" and service_name == "monolith":

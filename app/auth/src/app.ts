@@ -26,6 +26,7 @@ import {
 import { closeInOrder } from "./http/closing";
 import { healthRoutes, QUIET_ROUTES, type Checks } from "./http/health";
 import { Metrics } from "./http/metrics";
+import { INSTANCE_ID, INSTANCE_ID_HEADER } from "./http/instance-id";
 import { dependencyUnavailable, Problem } from "./http/problems";
 import { REQUEST_ID_HEADER, requestIdFor } from "./http/request-id";
 import { reason, type Logger } from "./log";
@@ -91,7 +92,7 @@ export function createApp({ log, startup, parts, keySet, checks }: AppOptions): 
   });
 
   app.addHook("onRequest", (request, reply, done) => {
-    reply.header(REQUEST_ID_HEADER, request.id);
+    reply.headers(namesOf(request));
     requireSmallBody(request.headers["content-length"]);
     if (request.is404) throw notFound(request, routes);
     if (request.method === "POST") requireJson(request.headers["content-type"]);
@@ -110,7 +111,7 @@ export function createApp({ log, startup, parts, keySet, checks }: AppOptions): 
     // A method that the router has never heard of comes here past all hooks.
     const unheard = error.code === "FST_ERR_NOT_FOUND";
     const problem = unheard ? notFound(request, routes) : asProblem(error, request);
-    reply.header(REQUEST_ID_HEADER, request.id);
+    reply.headers(namesOf(request));
     // Fastify would hang up on a body that is too large before the client has read the answer.
     if (problem.type === "body-too-large") reply.removeHeader("connection");
     return sendProblem(reply, problem);
@@ -145,6 +146,10 @@ export function createApp({ log, startup, parts, keySet, checks }: AppOptions): 
   });
   healthRoutes(app, () => startup.done, checks, metrics);
   return app;
+}
+
+function namesOf(request: FastifyRequest): Record<string, string> {
+  return { [REQUEST_ID_HEADER]: request.id, [INSTANCE_ID_HEADER]: INSTANCE_ID };
 }
 
 function noSchemas(): never {

@@ -185,6 +185,7 @@ describe("request ids", () => {
       headers: { "x-request-id": offered },
     });
     expect(answer.statusCode).toBe(200);
+    expect(answer.headers["x-instance-id"]).toMatch(/^[0-9a-f]{32}$/);
     return answer.headers["x-request-id"];
   };
 

@@ -14,6 +14,7 @@ from httpx import ASGITransport, AsyncClient
 from pydantic import StringConstraints
 
 from shopcore.application import make_application
+from shopcore.context import instance_id
 from shopcore.health import Store
 from shopcore.health import router as health_router
 from shopcore.http import ContractRoute
@@ -186,10 +187,12 @@ async def test_every_answer_has_the_requests_id(client: AsyncClient) -> None:
     for path in ("/products/1", "/products/0", "/nothing", "/defect", "/health/ready"):
         response = await client.get(path, headers={"x-request-id": "trace.me"})
         assert response.headers["x-request-id"] == "trace.me"
+        assert response.headers["x-instance-id"] == instance_id
         if response.status_code >= 400:
             assert response.json()["request_id"] == "trace.me"
     made = (await client.get("/products/1", headers={"x-request-id": "a b"})).headers
     assert len(bytes.fromhex(made["x-request-id"])) == 16
+    assert len(bytes.fromhex(made["x-instance-id"])) == 16
 
 
 async def test_a_defect_is_logged_and_not_told(

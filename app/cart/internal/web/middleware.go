@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"triptych/cart/internal/input"
+	"triptych/cart/internal/instanceid"
 	"triptych/cart/internal/logging"
 	"triptych/cart/internal/problem"
 	"triptych/cart/internal/requestid"
@@ -23,6 +24,7 @@ func Observe(next http.Handler, metrics *Metrics, access, failures *slog.Logger)
 		started := time.Now()
 		id := requestid.Accept(r.Header.Get(requestid.Header))
 		w.Header().Set(requestid.Header, id)
+		w.Header().Set(instanceid.Header, instanceid.Value)
 		r = r.WithContext(requestid.NewContext(r.Context(), id))
 		answer := &recorder{ResponseWriter: w}
 		defer func() {

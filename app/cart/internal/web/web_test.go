@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"triptych/cart/internal/input"
+	"triptych/cart/internal/instanceid"
 	"triptych/cart/internal/logging"
 	"triptych/cart/internal/requestid"
 )
@@ -145,6 +146,9 @@ func TestRequestIDs(t *testing.T) {
 		handler.ServeHTTP(w, r)
 		if got := w.Header().Get(requestid.Header); kept != (got == offered) || got == "" {
 			t.Errorf("%q became %q", offered, got)
+		}
+		if got := w.Header().Get(instanceid.Header); len(got) != 32 || got != instanceid.Value {
+			t.Errorf("answered by %q", got)
 		}
 	}
 }

@@ -1,13 +1,17 @@
-"""The current request's id, visible to everything that runs on the request's behalf."""
+"""Who asks and who answers: the current request's id, and this process's own."""
 
 import re
 from contextvars import ContextVar
 from uuid import uuid4
 
 REQUEST_ID_HEADER = b"x-request-id"
+INSTANCE_ID_HEADER = b"x-instance-id"
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
+#: Visible to everything that runs on the request's behalf.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+#: Names this process among those that answer for the service.
+instance_id = uuid4().hex
 
 
 def accept_request_id(offered: str | None) -> str:

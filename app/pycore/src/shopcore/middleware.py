@@ -8,7 +8,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shopcore.context import REQUEST_ID_HEADER, accept_request_id, request_id
+from shopcore.context import (
+    INSTANCE_ID_HEADER,
+    REQUEST_ID_HEADER,
+    accept_request_id,
+    instance_id,
+    request_id,
+)
 from shopcore.metrics import count_request
 from shopcore.problems import Problem, ProblemType, problem_response
 
@@ -48,8 +54,11 @@ class ObservedRequests:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                named = (REQUEST_ID_HEADER, identifier.encode())
-                message["headers"] = [*message.get("headers", ()), named]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (REQUEST_ID_HEADER, identifier.encode()),
+                    (INSTANCE_ID_HEADER, instance_id.encode()),
+                ]
             await send(message)
 
         try:

@@ -293,6 +293,7 @@ class ServiceTest {
       assertEquals(problem, answer.problem());
     }
     assertTrue(answer.response.headers().firstValue("X-Request-ID").isPresent());
+    assertTrue(answer.response.headers().firstValue("X-Instance-ID").isPresent());
     if (status == 405) {
       String allowed = path.endsWith("checkout") ? "POST" : "GET";
       assertEquals(allowed, answer.response.headers().firstValue("Allow").orElseThrow());

@@ -98,6 +98,7 @@ public final class Api {
     String id = RequestIds.accept(ctx.header(RequestIds.HEADER));
     ctx.attribute(RequestIds.KEY, id);
     ctx.header(RequestIds.HEADER, id);
+    ctx.header(InstanceId.HEADER, InstanceId.VALUE);
     RequestIds.set(id);
     readBody(ctx);
   }

@@ -17,6 +17,7 @@ final class PlainErrors extends ErrorHandler {
   public boolean handle(Request request, Response response, Callback callback) {
     String id = RequestIds.fresh();
     response.getHeaders().put(RequestIds.HEADER, id);
+    response.getHeaders().put(InstanceId.HEADER, InstanceId.VALUE);
     if (response.getStatus() < HttpStatus.INTERNAL_SERVER_ERROR_500) {
       response.write(true, null, callback);
       return true;
