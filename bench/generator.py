@@ -5,15 +5,10 @@ It asks a trivial server, the shop's frontend for its own health with all the CP
 
 from __future__ import annotations
 
-import json
 import resource
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -23,6 +18,7 @@ from bench.figures import Figure, bounded, not_tested
 from probe import project
 from probe.errors import ProbeError
 from probe.models.docker import STACK_LABEL, connect
+from probe.vegeta import Attack, Request
 from shop import catalogue
 
 RATE: Final = 5000
@@ -37,24 +33,24 @@ NAME: Final = "bench-generator"
 _STARTED_S: Final = 20.0
 
 
-def figures(artefacts: Mapping[str, Any], vegeta: Path) -> list[Figure]:
+def figures(artefacts: Mapping[str, Any]) -> list[Figure]:
     """Return what the generator takes, and its 99th percentile of lateness, at its rate."""
     image = str(project.images_of(artefacts, "microservices")["frontend"]["ref"])
-    with _server(image) as url, tempfile.TemporaryDirectory(prefix="triptych-load-") as folder:
-        results = Path(folder, "results")
+    with _server(image) as url:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        _run(
-            [
-                *(str(vegeta), "attack", f"-rate={RATE}", f"-duration={SECONDS:g}s"),
-                f"-output={results}",
-            ],
-            f"GET {url}\n",
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        lines = _run([str(vegeta), "encode", "-to=json", str(results)]).splitlines()
+        request = Request("GET", catalogue.LIVE_PATH)
+        attack = Attack(url, [request], rate=RATE, seconds=SECONDS, ca="")
+        try:
+            attack.wait()
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        finally:
+            answers = attack.stop()
+    failed = [a.note for a in answers if not a.good]
+    if failed:
+        raise ProbeError(f"the frontend did not answer {len(failed)} requests: {failed[0]}")
+    sent = [a.sent_at for a in answers]
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    sent = sorted(datetime.fromisoformat(json.loads(line)["timestamp"]) for line in lines)
-    reached = (len(sent) - 1) / (sent[-1] - sent[0]).total_seconds()
+    reached = (len(sent) - 1) / (sent[-1] - sent[0])
     note = f"{reached:.0f} of {RATE} requests a second for {SECONDS:.0f} s"
     if reached < 0.98 * RATE:
         reason = f"the generator was the bottleneck: {note}"
@@ -69,19 +65,11 @@ def figures(artefacts: Mapping[str, Any], vegeta: Path) -> list[Figure]:
     ]
 
 
-def lateness(sent: Sequence[datetime], rate: float) -> float:
+def lateness(sent: Sequence[float], rate: float) -> float:
     """Return the 99th percentile of how late requests left (seconds), the most punctual as zero."""
-    offsets = [(at - sent[0]).total_seconds() - n / rate for n, at in enumerate(sent)]
+    offsets = [at - sent[0] - n / rate for n, at in enumerate(sent)]
     late = sorted(offset - min(offsets) for offset in offsets)
     return late[min(len(late) - 1, round(0.99 * len(late)))]
-
-
-def _run(argv: Sequence[str], text: str = "") -> str:
-    try:
-        done = subprocess.run(argv, input=text, capture_output=True, check=True, text=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ProbeError(f"vegeta: {error}") from None
-    return done.stdout
 
 
 @contextmanager
@@ -104,8 +92,8 @@ def _server(image: str) -> Iterator[str]:
         container.reload()
         networks = container.attrs["NetworkSettings"]["Networks"].values()
         address = next(str(network["IPAddress"]) for network in networks)
-        url = f"http://{address}:{service.port}{catalogue.LIVE_PATH}"
-        _await(url)
+        url = f"http://{address}:{service.port}"
+        _await(f"{url}{catalogue.LIVE_PATH}")
         yield url
     finally:
         container.remove(force=True)

@@ -153,7 +153,7 @@ class Bench:
         self._part(
             tuple(generator.FIGURES),
             generator.FIGURES,
-            lambda: generator.figures(self.artefacts, tool_path(Paths.find(), "vegeta")),
+            lambda: generator.figures(self.artefacts),
         )
         self._part(tuple(services.FIGURES), services.FIGURES, lambda: self._services(docker_rounds))
         self._part(tuple(DOCKER), DOCKER, lambda: self._docker(docker_rounds))
