@@ -84,7 +84,7 @@ class Comparison:
     artefacts: dict[str, Any]
     listener: Listener = field(default_factory=Listener)
     clock: Callable[[], float] = time.monotonic
-    #: What deployments took in an earlier run, by the end of their keys.
+    #: What deployments took in an earlier run, by ``Trial.alike``.
     history: Mapping[str, float] = field(default_factory=dict)
 
     def stack_name(self, trial: Trial) -> str:
@@ -114,11 +114,9 @@ class Comparison:
         return good
 
     def _estimate(self, trial: Trial, durations: Mapping[str, float]) -> float:
-        ending = trial.key.partition("-")[2]
-        alike = [s for key, s in durations.items() if key.partition("-")[2] == ending]
-        if alike:
-            return alike[-1]
-        return estimate_trial(trial, self.manifest.experiments, self.plan, self.history)
+        here = {Trial.parse(key).alike: seconds for key, seconds in durations.items()}
+        past = {**self.history, **here}
+        return estimate_trial(trial, self.manifest.experiments, self.plan, past)
 
     def _config(self, trial: Trial) -> dict[str, str]:
         config = {str(k): str(v) for k, v in self.manifest.config.items()}
@@ -316,11 +314,20 @@ def estimate_trial(
     plan: Plan,
     history: Mapping[str, float] | None = None,
 ) -> float:
-    """Return about how long a trial takes (seconds): as long as last time, else a guess."""
-    known = (history or {}).get(trial.key.partition("-")[2])
-    if known is not None:
+    """Return about how long a trial takes (seconds): as long as last time, else a guess.
+
+    ``history`` has seconds by ``Trial.alike``. Where it has only a first round, or only later ones,
+    what is measured once makes the difference.
+    """
+    takes = {e: e.seconds(trial.model, trial.state, plan) for e in choose(experiments)}
+    once_s = sum(seconds for e, seconds in takes.items() if e.once)
+    past = history or {}
+    if (known := past.get(trial.alike)) is not None:
         return known
-    measured = sum(e.seconds(trial.model, trial.state, plan) for e in choose(experiments))
+    first = trial.round == 1
+    if (other := past.get(replace(trial, round=2 if first else 1).key)) is not None:
+        return max(0.0, other + once_s if first else other - once_s)
+    measured = sum(takes.values()) - (0.0 if first else once_s)
     deployed = GUESSES.get((trial.model, trial.state), 60.0)
     if trial.shape == "microservices":
         deployed *= MICROSERVICES.get(trial.model, 1.5)

@@ -47,6 +47,30 @@ def outage(answers: Sequence[Answer], struck_at: float, *, in_a_row: int = IN_A_
     return Outage(recovery, len(bad), gap)
 
 
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Who answered around a change: answers by the processes from before it, and by later ones.
+
+    ``overlap_s`` is the time in which both did, 0 if the old ones had ended before; None if there
+    is nothing to tell it by.
+    """
+
+    old: int
+    new: int
+    overlap_s: float | None
+
+
+def handover(answers: Sequence[Answer], changed_at: float) -> Handover:
+    """Return how a change passed from old processes to new ones."""
+    before = {a.instance for a in answers if a.sent_at < changed_at and a.instance}
+    old = [a for a in answers if a.instance in before]
+    new = [a for a in answers if a.instance and a.instance not in before]
+    if not old or not new:
+        return Handover(len(old), len(new), None)
+    overlap_s = max(a.ended_at for a in old) - min(a.ended_at for a in new)
+    return Handover(len(old), len(new), max(0.0, overlap_s))
+
+
 def timeline(answers: Sequence[Answer], at: float) -> list[tuple[float, float, str]]:
     """Return each answer as seconds since an event, latency in seconds, and what went wrong."""
     return [

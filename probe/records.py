@@ -8,7 +8,7 @@ nothing is dropped, and every figure is given with ``n_ok/n_total``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 #: 2: a run has sides (a model in a shape each), keys of trials name the shape too.
@@ -102,6 +102,11 @@ class Trial:
     def key(self) -> str:
         """Return the name that rounds.jsonl and the raw files know it by."""
         return f"{self.round}-{self.model}-{self.shape}-{self.state}"
+
+    @property
+    def alike(self) -> str:
+        """Return the key of a trial that takes as long: what is measured once is in the first."""
+        return replace(self, round=min(self.round, 2)).key
 
     @classmethod
     def parse(cls, key: str) -> Trial:

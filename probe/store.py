@@ -229,9 +229,9 @@ def read_run(folder: Path) -> Run:
 def history(
     results: Path, experiments: Sequence[str], settle_s: float, window_s: float
 ) -> dict[str, float]:
-    """Return how long deployments took in the latest run that did the same, by their keys' ends.
+    """Return how long deployments took in the latest run that did the same, by ``Trial.alike``.
 
-    A key without its round: ``docker-monolith-warm``. Runs that can't be read tell nothing.
+    Runs that can't be read tell nothing.
     """
     found: dict[str, float] = {}
     for folder in sorted(results.glob("*"), reverse=True):
@@ -245,10 +245,13 @@ def history(
         taken: dict[str, list[float]] = {}
         for _, record in _lines(folder / ROUNDS, []):
             if record.get("outcome") == "ok" and isinstance(record.get("seconds"), int | float):
-                end = str(record.get("key", "")).partition("-")[2]
-                taken.setdefault(end, []).append(float(record["seconds"]))
-        for end, seconds in taken.items():
-            found.setdefault(end, statistics.median(seconds))
+                try:
+                    alike = Trial.parse(str(record.get("key", ""))).alike
+                except ValueError:
+                    continue
+                taken.setdefault(alike, []).append(float(record["seconds"]))
+        for alike, seconds in taken.items():
+            found.setdefault(alike, statistics.median(seconds))
     return found
 
 

@@ -136,6 +136,7 @@ ROWS: Final[tuple[tuple[str, tuple[tuple[str, str, dict[str, str], str], ...]], 
             for metric, text in (
                 ("update_failed_requests", "failed requests"),
                 ("update_longest_gap_s", "longest time without a good answer"),
+                ("update_overlap_s", "old and new answer side by side for"),
             )
         ),
     ),
@@ -144,7 +145,7 @@ ROWS: Final[tuple[tuple[str, tuple[tuple[str, str, dict[str, str], str], ...]], 
         (
             *(
                 ("availability", metric, {"fault": fault}, f"{fault} killed: {text}")
-                for fault in ("process", "container", "pod", "machine")
+                for fault in ("process", "container", "pod", "node", "machine")
                 for metric, text in (
                     ("recovery_s", "until it works again by itself"),
                     ("failed_requests", "failed requests"),

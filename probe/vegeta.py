@@ -25,6 +25,8 @@ from toolchain.paths import Paths
 
 #: After this long an answer counts as none (seconds).
 ANSWER_S: Final = 10.0
+#: The header by which a process of the shop names itself (app/contract), as vegeta spells it.
+INSTANCE: Final = "X-Instance-Id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +79,23 @@ def program() -> Path:
 def _command(
     folder: Path, lines: Sequence[str], *, rate: float, seconds: float, ca: str
 ) -> list[str]:
-    """Return the command that sends these requests, with what it reads written into a folder."""
-    targets, authority = folder / "targets", folder / "authority.pem"
+    """Return the command that sends these requests, with what it reads written into a folder.
+
+    ``ca`` is empty where the server speaks no TLS. Answers are read to their ends, but kept by
+    nobody: the generator would only carry their bodies along.
+    """
+    targets = folder / "targets"
     targets.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    authority.write_text(ca, encoding="utf-8")
-    return [
-        str(program()),
-        *("attack", "-format=json", f"-targets={targets}", f"-root-certs={authority}"),
+    argv = [
+        *(str(program()), "attack", "-format=json", f"-targets={targets}", "-max-body=0"),
         *(f"-rate={round(rate * 1000)}/1000s", f"-duration={seconds:g}s"),
         f"-timeout={ANSWER_S:g}s",
     ]
+    if ca:
+        authority = folder / "authority.pem"
+        authority.write_text(ca, encoding="utf-8")
+        argv.append(f"-root-certs={authority}")
+    return argv
 
 
 def attack(
@@ -131,6 +140,8 @@ class Answer:
     good: bool
     note: str = ""
     path: str = ""
+    #: The process that answered, by the name that it gives itself; empty if none of the shop's did.
+    instance: str = ""
 
     @property
     def ended_at(self) -> float:
@@ -155,6 +166,10 @@ class Attack:
             )
         except OSError as error:
             raise ProbeError(f"vegeta: {error}") from None
+
+    def wait(self) -> None:
+        """Wait until all has been sent and answered."""
+        self._process.wait()
 
     def stop(self) -> list[Answer]:
         """End it, wait for what is on its way, and return every answer in the order of sending."""
@@ -185,6 +200,7 @@ def answer(line: Mapping[str, Any]) -> Answer:
         good=200 <= code < 400,
         note=str(line.get("error") or code),
         path=urlsplit(str(line.get("url", ""))).path,
+        instance=next(iter((line.get("headers") or {}).get(INSTANCE, ())), ""),
     )
 
 

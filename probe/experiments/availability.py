@@ -8,31 +8,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from probe.errors import ProbeError
 from probe.experiments.base import Context, Plan, StackExperiment
-from probe.models.base import Inspector, Kill
+from probe.models.base import NODE_WATCHED_S, WATCHED_S, Inspector, Kill
 from probe.outage import RATE, Outage, outage, timeline
 from probe.records import Sample, State
 from probe.target import Target
 from probe.vegeta import Answer, Attack, Request
 from shop import catalogue
 
-#: How long requests arrive before the strike, and at most after it (seconds).
+#: How long requests arrive before the strike (seconds).
 BEFORE_S: Final = 3.0
-AFTER_S: Final = 45.0
 #: An answer that is not late (seconds), and how often it is tried whether all are.
 PROMPT_S: Final = 1.0
 SETTLES: Final = 5
 #: The service that is struck, by shape: the one that the requests are for.
 VICTIMS: Final = {"microservices": "products", "monolith": "monolith"}
-#: How many things each model can lose.
-KINDS: Final = {"docker": 2, "kubernetes": 2, "vm": 2}
+#: How long each thing that a model can lose is watched.
+WATCHED: Final = {
+    "docker": (WATCHED_S, WATCHED_S),
+    "kubernetes": (WATCHED_S, WATCHED_S, NODE_WATCHED_S),
+    "vm": (WATCHED_S, WATCHED_S),
+}
 
 
 class Availability(StackExperiment):
-    """Kills a process, a pod or a machine under steady requests."""
+    """Kills a process, a pod, a node or a machine under steady requests."""
 
     name = "availability"
     summary = "time to work again after a kill, and the requests that failed meanwhile"
@@ -44,7 +48,7 @@ class Availability(StackExperiment):
         """Return the time of the strikes that a model has."""
         if state not in self.states:
             return 0.0
-        return KINDS.get(model, 1) * (2 * BEFORE_S + AFTER_S)
+        return sum(2 * BEFORE_S + watched_s for watched_s in WATCHED.get(model, (WATCHED_S,)))
 
     def look(self, context: Context, target: Target, inspector: Inspector) -> list[Sample]:
         """Return samples per kind of strike; the last one may leave the stack broken."""
@@ -62,23 +66,30 @@ class Availability(StackExperiment):
         return self._unknown(context, "process", reason)
 
     def _strike(self, context: Context, target: Target, kill: Kill) -> list[Sample]:
-        self._settle(context, target)
-        attack = self._attack(target, BEFORE_S + AFTER_S)
+        prompt = self._settle(context, target)
+        attack = self._attack(target, BEFORE_S + kill.watched_s)
         answers: list[Answer] = []
         try:
             context.sleep(BEFORE_S)
             struck_at = time.time()
             kill.strike()
-            context.sleep(AFTER_S)
+            context.sleep(kill.watched_s)
         finally:
             answers = attack.stop()
         if not any(a.good for a in answers if a.sent_at < struck_at):
             raise ProbeError("the shop did not answer before anything was killed")
         context.timelines[f"{kill.fault} killed"] = timeline(answers, struck_at)
-        return self._samples(context, kill, outage(answers, struck_at), answers)
+        samples = self._samples(context, kill, outage(answers, struck_at), answers)
+        if prompt:
+            return samples
+        late = f"not all answers came within {PROMPT_S:.0f} s before the kill either"
+        return [replace(s, evidence="; ".join(filter(None, (s.evidence, late)))) for s in samples]
 
-    def _settle(self, context: Context, target: Target) -> None:
-        """Wait until all is answered at once: connections to stores that died may still hang."""
+    def _settle(self, context: Context, target: Target) -> bool:
+        """Wait until all is answered at once: connections to stores that died may still hang.
+
+        False if it never was.
+        """
         for _ in range(SETTLES):
             attack = self._attack(target, BEFORE_S)
             try:
@@ -86,7 +97,8 @@ class Availability(StackExperiment):
             finally:
                 answers = attack.stop()
             if all(a.good and a.latency_s < PROMPT_S for a in answers):
-                return
+                return True
+        return False
 
     def _attack(self, target: Target, seconds: float) -> Attack:
         requests = [Request("GET", f"/api/v1/products/{number}") for number in range(1, 100)]
@@ -100,7 +112,7 @@ class Availability(StackExperiment):
         who = kill.repairer if repaired and kill.repairer else "nobody"
         evidence = f"killed: {kill.what}; repaired by: {who}"
         if not repaired:
-            evidence += f" within {AFTER_S:.0f} s"
+            evidence += f" within {kill.watched_s:.0f} s"
         return [
             context.sample(
                 self.name,

@@ -144,6 +144,8 @@ class Experiment(ABC):
     states: ClassVar[tuple[State, ...]] = ("cold", "warm", "up")
     #: Whether it has to get into a machine's guest.
     goes_in: ClassVar[bool] = False
+    #: Whether the first round's is enough, as nothing in it is sampled.
+    once: ClassVar[bool] = False
     #: Whether a failed sample is what was to be found out, and no fault of the run.
     failure_is_finding: ClassVar[bool] = False
 
@@ -151,6 +153,8 @@ class Experiment(ABC):
         """Return why the experiment makes no sense here, or an empty text if it does."""
         if context.state not in self.states:
             return f"not repeated in {context.state} deployments"
+        if self.once and context.round != 1:
+            return "nothing is sampled, so once is enough"
         return ""
 
     def seconds(self, model: str, state: State, plan: Plan) -> float:

@@ -24,12 +24,7 @@ class Portability(StackExperiment):
     name = "portability"
     summary = "engines that run the images, machine types and buses that run the disk"
     states = ("warm",)
-
-    def applies(self, context: Context) -> str:
-        """Return why it is left out: what runs where does not differ from round to round."""
-        if context.round != 1:
-            return "nothing is sampled, so once is enough"
-        return super().applies(context)
+    once = True
 
     def seconds(self, model: str, state: State, plan: Plan) -> float:
         """Return the time of the trials that a model has."""

@@ -15,7 +15,7 @@ import httpx
 
 from probe.errors import ProbeError
 from probe.experiments.base import Context, Experiment, Plan
-from probe.outage import RATE, outage, timeline
+from probe.outage import RATE, Handover, handover, outage, timeline
 from probe.records import Sample, State
 from probe.target import Target
 from probe.transaction import Customers, await_ready, checked_context
@@ -146,8 +146,22 @@ class Rollout(Experiment):
                 evidence=practice,
                 direction=direction,
             ),
+            self._overlap(context, direction, handover(answers, began_at)),
             context.sample(self.name, "update_s", took, "s", direction=direction),
         ]
+
+    def _overlap(self, context: Context, direction: str, found: Handover) -> Sample:
+        told = found.overlap_s is not None
+        counts = f"{found.old} answers by the processes from before, {found.new} by later ones"
+        return context.sample(
+            self.name,
+            "update_overlap_s",
+            found.overlap_s,
+            "s",
+            outcome="ok" if told else "not_measured",
+            evidence=counts,
+            direction=direction,
+        )
 
     def _failed(self, context: Context, direction: str, reason: str) -> Sample:
         return context.sample(

@@ -20,6 +20,11 @@ WATCHED_PHASES: Final = (PLATFORM_CREATED, PLATFORM_READY, WORKLOAD_STARTED)
 #: Asked until it holds.
 Condition = Callable[[], bool]
 
+#: For how long after a kill it is watched whether somebody repairs it; a cluster's node starts
+#: everything anew (seconds).
+WATCHED_S: Final = 45.0
+NODE_WATCHED_S: Final = 180.0
+
 #: Where the shop's own services that are written in it have Python.
 PYTHON: Final = "/usr/bin/python3"
 
@@ -111,14 +116,15 @@ class DiskPart:
 class Kill:
     """Something that dies suddenly: ``strike`` does it.
 
-    ``fault`` is process, container, pod or machine. ``repairer`` is who sees to it without being
-    told; empty where nobody does.
+    ``fault`` is process, container, pod, node or machine. ``repairer`` is who sees to it without
+    being told; empty where nobody does. ``watched_s`` is how long is waited for that at most.
     """
 
     fault: str
     what: str
     strike: Callable[[], None]
     repairer: str = ""
+    watched_s: float = WATCHED_S
 
 
 @dataclass(frozen=True, slots=True)

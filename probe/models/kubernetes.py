@@ -24,6 +24,7 @@ from probe.models.base import (
     ADD_ONS,
     CONTROL_PLANE,
     NODE,
+    NODE_WATCHED_S,
     PLATFORM_CREATED,
     PLATFORM_READY,
     PYTHON,
@@ -560,7 +561,7 @@ class KubernetesInspector:
         raise ProbeError(f"container {self._node} has no volume at {_NODE_DIR}")
 
     def kills(self, service: str) -> tuple[Kill, ...]:
-        """Return a pod's container, and a pod as a whole."""
+        """Return a pod's container, a pod as a whole, and the node."""
 
         def process() -> None:
             uid = self._pod_of(service)["metadata"]["uid"]
@@ -574,12 +575,22 @@ class KubernetesInspector:
             with self._connected() as api:
                 cluster.delete_pod(api, self._namespace, self._pod_of(service)["metadata"]["name"])
 
+        def power_cut() -> None:
+            processes.kill((int(self._container(str(self._node))["State"]["Pid"]),))
+
         what = f"processes of {service}'s container"
         controller = "StatefulSet" if service in DATASTORES else "Deployment"
         return (
             Kill("process", what, process, "the kubelet"),
             Kill(
                 "pod", f"{service}'s pod, without grace", delete, f"the {controller}'s controller"
+            ),
+            Kill(
+                "node",
+                f"node {self._node}, as by a power cut",
+                power_cut,
+                "dockerd's restart policy, which kind sets",
+                watched_s=NODE_WATCHED_S,
             ),
         )
 

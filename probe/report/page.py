@@ -218,6 +218,7 @@ def render_page(run: Run, rulings: Sequence[Ruling]) -> str:
             [
                 ("rollout", "update_failed_requests"),
                 ("rollout", "update_longest_gap_s"),
+                ("rollout", "update_overlap_s"),
                 ("availability", "recovery_s"),
                 ("availability", "failed_requests"),
                 ("balancing", "lost_with_replica"),

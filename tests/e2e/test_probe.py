@@ -200,6 +200,9 @@ def test_what_is_done_to_a_living_stack(model: str, shape: str, results: list[st
         s.labels["direction"]: s.value for s in samples if s.metric == "update_failed_requests"
     }
     assert set(updates) == {"update", "rollback"}
+    # A container goes before the next one comes; pods may answer side by side.
+    overlaps = [s.value for s in samples if s.metric == "update_overlap_s"]
+    assert overlaps == [0, 0] if model == "docker" else all(s is not None for s in overlaps)
     if model == "docker":
         assert lost == {"process": 0, "container": 0}
         assert found["environments_failed",] == 0

@@ -63,19 +63,28 @@ def test_one_line_of_vegetas_is_understood() -> None:
     )
     assert not answer({**line, "code": 0, "error": "EOF"}).good
     assert not answer({**line, "code": 503}).good
+    assert one.instance == ""
+    named = {"X-Instance-Id": ["4f2a"], "Date": ["now"]}
+    assert answer({**line, "headers": named}).instance == "4f2a"
+    assert answer({**line, "headers": None}).instance == ""
 
 
 @pytest.fixture
 def struck(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Return a function that measures with one kill and these answers after the strike."""
+    """Return a function that measures with one kill and these answers before it and around it."""
 
-    def measure(pattern: str, strike: Any = lambda: None) -> list[Any]:
+    def measure(pattern: str, strike: Any = lambda: None, before: str = "." * 20) -> list[Any]:
+        told = [pattern, *[before] * availability.SETTLES]
+
         class Attack:
             def __init__(self, *_args: Any, **_more: Any) -> None:
                 self.began = time.time() - 0.35
 
             def stop(self) -> list[Answer]:
-                return answers(pattern, began=self.began)
+                now = told.pop()
+                if "x" not in now:
+                    del told[1:]
+                return answers(now, began=self.began)
 
         class Inspector:
             def kills(self, service: str) -> tuple[Kill, ...]:
@@ -103,6 +112,12 @@ def test_what_nobody_repairs_is_a_failed_sample(struck: Any) -> None:
     samples = {s.metric: s for s in struck("...." + "x" * 30)}
     assert samples["recovery_s"].outcome == "failed"
     assert "repaired by: nobody within 45 s" in samples["recovery_s"].evidence
+
+
+def test_a_shop_that_was_late_before_the_kill_is_said_to_be(struck: Any) -> None:
+    late = "not all answers came within 1 s before the kill either"
+    assert all(late in s.evidence for s in struck("." * 30, before=".x"))
+    assert not any(late in s.evidence for s in struck("." * 30))
 
 
 def test_a_shop_that_did_not_answer_before_is_no_outage(struck: Any) -> None:

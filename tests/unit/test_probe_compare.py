@@ -14,6 +14,7 @@ from probe.compare import Comparison, Order, estimate_trial, expected_ready_url
 from probe.engine import Engine, EngineFailed, UpResult, last_line
 from probe.errors import ProbeError
 from probe.experiments import Plan
+from probe.experiments.portability import Portability
 from probe.listener import Listener
 from probe.records import Side, Trial
 from tests.unit.probe_fakes import SIDES, make_manifest
@@ -201,6 +202,20 @@ def test_the_listener_hears_what_it_took_last_time(tmp_path: Path) -> None:
     comparison.run(order.trials(), {})
     assert heard[0] == estimate_trial(order.trials()[0], ["provisioning"], Plan())
     assert heard[1] < 5
+
+
+def test_what_is_measured_once_is_expected_once() -> None:
+    first, later = (Trial(number, "vm", "monolith", "warm") for number in (1, 3))
+
+    def estimate(trial: Trial, history: Mapping[str, float]) -> float:
+        return estimate_trial(trial, ["readiness", "portability"], Plan(), history)
+
+    once_s = Portability().seconds("vm", "warm", Plan())
+    assert once_s > 0
+    assert estimate(first, {}) - estimate(later, {}) == once_s
+    assert estimate(later, {first.alike: 1000.0}) == 1000 - once_s
+    assert estimate(first, {later.alike: 100.0}) == 100 + once_s
+    assert estimate(later, {first.alike: 1000.0, later.alike: 90.0}) == 90
 
 
 def test_addresses_are_known_beforehand() -> None:

@@ -34,13 +34,16 @@ from tests.unit.test_probe_models import target
 
 FAULTS = {
     "docker": (("process", "dockerd"), ("container", "")),
-    "kubernetes": (("process", "the kubelet"), ("pod", "a controller")),
+    "kubernetes": (("process", "the kubelet"), ("pod", "a controller"), ("node", "dockerd")),
     "vm": (("machine", ""),),
 }
 
 
 class Attack:
-    """Answers each tenth of a second: good (`.`) or bad (`x`), from before it was made."""
+    """Answers each tenth of a second: good (`.`) or bad (`x`), from before it was made.
+
+    A letter is a good answer by the process of that name.
+    """
 
     pattern = "." * 60
 
@@ -48,7 +51,10 @@ class Attack:
         self.began = time.time() - 0.35
 
     def stop(self) -> list[Answer]:
-        return [Answer(self.began + n / 10, 0.01, c == ".") for n, c in enumerate(self.pattern)]
+        return [
+            Answer(self.began + n / 10, 0.01, c != "x", instance=c if c not in ".x" else "")
+            for n, c in enumerate(self.pattern)
+        ]
 
 
 class Replicas:
@@ -97,7 +103,7 @@ class Inspector:
 
     def kills(self, service: str) -> tuple[Kill, ...]:
         def kill(fault: str, who: str) -> Kill:
-            what = "the machine" if fault == "machine" else f"{fault} of {service}"
+            what = f"the {fault}" if fault in ("machine", "node") else f"{fault} of {service}"
             return Kill(fault, what, lambda: self.struck.append(what), who)
 
         return tuple(kill(*entry) for entry in FAULTS[self.model])
@@ -308,6 +314,15 @@ def test_a_machine_dies_once_for_both_stores(
     assert (samples[-1].outcome, samples[-1].labels["fault"]) == ("not_measured", "machine")
 
 
+def test_a_node_is_not_killed_for_what_persists(
+    measure: Callable[..., list[Sample]], customers: Any
+) -> None:
+    inspector = Inspector("kubernetes")
+    measure(Persistence(), inspector, redeploy=Engine())
+    assert inspector.struck
+    assert "the node" not in inspector.struck
+
+
 def test_a_shop_that_stays_away_is_a_failed_sample(
     measure: Callable[..., list[Sample]], customers: Any
 ) -> None:
@@ -336,6 +351,42 @@ def test_requests_that_fail_in_an_update_are_counted(
     found = figures(measure(Rollout(), Inspector("docker"), redeploy=Engine()), "direction")
     assert found["update_failed_requests", "update"] == 7
     assert found["update_longest_gap_s", "update"] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "overlap_s"),
+    [
+        ("aaaaaa" + "bababa" + "b" * 20, 0.5),  # the first of b's until the last of a's
+        ("aaaaaa" + "xxxx" + "b" * 20, 0),
+        ("ab" * 3 + "cacb" + "c" * 20, 0.3),
+    ],
+)
+def test_old_and_new_side_by_side_are_told_by_who_answers(
+    measure: Callable[..., list[Sample]],
+    customers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    pattern: str,
+    overlap_s: float,
+) -> None:
+    monkeypatch.setattr(Attack, "pattern", pattern)
+    found = figures(measure(Rollout(), Inspector("docker"), redeploy=Engine()), "direction")
+    assert found["update_overlap_s", "update"] == pytest.approx(overlap_s, abs=1e-3)
+
+
+@pytest.mark.parametrize("pattern", ["." * 30, "a" * 30])
+def test_where_nobody_new_is_seen_there_is_no_overlap(
+    measure: Callable[..., list[Sample]],
+    customers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    pattern: str,
+) -> None:
+    monkeypatch.setattr(Attack, "pattern", pattern)
+    samples = measure(Rollout(), Inspector("docker"), redeploy=Engine())
+    (found, *_) = [s for s in samples if s.metric == "update_overlap_s"]
+    assert (found.value, found.outcome) == (None, "not_measured")
+    assert (
+        f"{30 if 'a' in pattern else 0} answers by the processes from before, 0" in found.evidence
+    )
 
 
 def test_a_customer_who_cannot_log_in_yet_tries_again(

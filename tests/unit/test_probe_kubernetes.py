@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from components.kubernetes.tools import kubeconfig_file
-from probe import cgroups, models, project, summary, texts
+from probe import cgroups, models, processes, project, summary, texts
 from probe.errors import ProbeError
 from probe.experiments.readiness import Outcome, Readiness
 from probe.experiments.resources import Resources
 from probe.models import cluster, kubernetes
-from probe.models.base import Roles, Stamps
+from probe.models.base import NODE_WATCHED_S, Roles, Stamps
 from probe.models.kubernetes import (
     STEPS,
     ClusterEvents,
@@ -325,6 +325,17 @@ def test_the_tables_shares_have_the_platforms_parts(
     assert shares["shared", "total"] == 90 * MIB
     own = [s.value for s in samples if s.metric == "memory_pss_bytes" and s.labels["role"] == "own"]
     assert own == [(200 + 8 + 75 + 100 + 25) * MIB]
+
+
+def test_the_stacks_own_node_dies_as_a_whole(
+    inspector: KubernetesInspector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(processes, "kill", killed.extend)
+    node = inspector.kills("products")[-1]
+    assert (node.fault, node.watched_s) == ("node", NODE_WATCHED_S)
+    node.strike()
+    assert killed == [100]  # its init: all that is in it goes with that
 
 
 def test_a_cluster_that_is_not_here_cannot_be_looked_into() -> None:

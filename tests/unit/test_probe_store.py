@@ -161,5 +161,5 @@ def test_how_long_it_took_last_time_is_known(tmp_path: Path) -> None:
     (tmp_path / "5").mkdir()
     (tmp_path / "5" / "manifest.json").write_text("{")
     found = store.history(tmp_path, like.experiments, like.settle_s, like.window_s)
-    assert found == {"docker-monolith-warm": 21.0}
+    assert found == {"1-docker-monolith-warm": 20.0, "2-docker-monolith-warm": 23.0}
     assert store.history(tmp_path / "nowhere", like.experiments, 5.0, 20.0) == {}
