@@ -36,8 +36,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
-errors = Console(stderr=True)
+#: Columns that tables get where there is no terminal: six sides side by side can be read then.
+WIDTH_ELSEWHERE = 132
+
+
+def _console(*, stderr: bool = False) -> Console:
+    found = Console(stderr=stderr)
+    known = found.is_terminal or "COLUMNS" in os.environ
+    return found if known else Console(stderr=stderr, width=WIDTH_ELSEWHERE)
+
+
+console = _console()
+errors = _console(stderr=True)
 
 RESULTS = project.ROOT / "results"
 ALL_MODELS = ",".join(models.MODELS)

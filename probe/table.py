@@ -34,9 +34,11 @@ def render(run: Run) -> RenderableType:
         return Text(t("No finished round in this run yet."))
     parts: list[RenderableType] = []
     table = Table(title=f"{t('Run')} {run.manifest.run}", title_justify="left", expand=False)
-    table.add_column("", max_width=36)
+    # A label is broken rather than cut off: half of one names nothing.
+    table.add_column("", max_width=36, overflow="fold")
     for column in cols:
-        table.add_column(column.title, style="yellow" if column.emulated else "")
+        style = "yellow" if column.emulated else ""
+        table.add_column(column.title, style=style, overflow="fold")
     for heading, entries in rows(index):
         lines: list[list[str | Text]] = []
         for experiment, metric, labels, text in entries:
@@ -88,9 +90,9 @@ def poc(run: Run) -> RenderableType:
     title, cols = proof_of_concept(index)
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for column in cols:
-        table.add_column(column.title)
+        table.add_column(column.title, overflow="fold")
     previous = ""
     for experiment, metric, labels, group, text in texts.POC:
         cells = [index.figure(c, experiment, metric, labels) for c in cols]

@@ -394,7 +394,7 @@ def test_a_customer_who_cannot_log_in_yet_tries_again(
 ) -> None:
     customers.refusals = 3
     samples = measure(Rollout(), Inspector("docker"), redeploy=Engine())
-    assert {s.outcome for s in samples} == {"ok"}
+    assert "failed" not in {s.outcome for s in samples}
     customers.refusals = 1000
     (sample,) = measure(Rollout(), Inspector("docker"), redeploy=Engine())
     assert (sample.outcome, sample.evidence) == ("failed", "no customer could log in: not yet")
