@@ -23,7 +23,7 @@ Condition = Callable[[], bool]
 #: For how long after a kill it is watched whether somebody repairs it; a cluster's node starts
 #: everything anew (seconds).
 WATCHED_S: Final = 45.0
-NODE_WATCHED_S: Final = 180.0
+NODE_WATCHED_S: Final = 120.0
 
 #: Where the shop's own services that are written in it have Python.
 PYTHON: Final = "/usr/bin/python3"
