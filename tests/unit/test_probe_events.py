@@ -390,11 +390,12 @@ def test_where_nobody_new_is_seen_there_is_no_overlap(
 
 
 def test_a_customer_who_cannot_log_in_yet_tries_again(
-    measure: Callable[..., list[Sample]], customers: Any
+    measure: Callable[..., list[Sample]], customers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Attack, "pattern", "a" * 6 + "b" * 30)
     customers.refusals = 3
     samples = measure(Rollout(), Inspector("docker"), redeploy=Engine())
-    assert "failed" not in {s.outcome for s in samples}
+    assert {s.outcome for s in samples} == {"ok"}
     customers.refusals = 1000
     (sample,) = measure(Rollout(), Inspector("docker"), redeploy=Engine())
     assert (sample.outcome, sample.evidence) == ("failed", "no customer could log in: not yet")

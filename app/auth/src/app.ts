@@ -25,8 +25,8 @@ import {
 } from "./http/body";
 import { closeInOrder } from "./http/closing";
 import { healthRoutes, QUIET_ROUTES, type Checks } from "./http/health";
-import { Metrics } from "./http/metrics";
 import { INSTANCE_ID, INSTANCE_ID_HEADER } from "./http/instance-id";
+import { Metrics } from "./http/metrics";
 import { dependencyUnavailable, Problem } from "./http/problems";
 import { REQUEST_ID_HEADER, requestIdFor } from "./http/request-id";
 import { reason, type Logger } from "./log";

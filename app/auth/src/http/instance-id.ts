@@ -1,7 +1,7 @@
 /** The name of this process among those that answer for the service, before, beside and after it. */
 
-import { randomUUID } from "node:crypto";
+import { freshId } from "./request-id";
 
 export const INSTANCE_ID_HEADER = "x-instance-id";
 
-export const INSTANCE_ID = randomUUID().replaceAll("-", "");
+export const INSTANCE_ID = freshId();

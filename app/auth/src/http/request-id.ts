@@ -12,5 +12,10 @@ export function requestIdFor(rawHeaders: readonly string[]): string {
     (name, index) => index % 2 === 0 && name.toLowerCase() === REQUEST_ID_HEADER,
   );
   const offered = at < 0 ? "" : (rawHeaders[at + 1] ?? "");
-  return ACCEPTED.test(offered) ? offered : randomUUID().replaceAll("-", "");
+  return ACCEPTED.test(offered) ? offered : freshId();
+}
+
+/** Returns a new id. */
+export function freshId(): string {
+  return randomUUID().replaceAll("-", "");
 }

@@ -19,6 +19,11 @@ func Accept(offered string) string {
 	if wellFormed(offered) {
 		return offered
 	}
+	return Fresh()
+}
+
+// Fresh returns a new id.
+func Fresh() string {
 	var fresh [16]byte
 	_, _ = rand.Read(fresh[:]) // never fails
 	return hex.EncodeToString(fresh[:])
