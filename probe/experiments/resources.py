@@ -213,9 +213,14 @@ class Resources(Experiment):
         return samples
 
     def _shares(self, context: Context, inspector: Inspector) -> tuple[float, Shares] | str:
-        """Return what each service takes and when that was, or why it can't be told."""
+        """Return what each service takes and when that was, or why it can't be told.
+
+        The time is that of the answer: an inspector looks for the services first, or waits for a
+        guest, and reads what they take last.
+        """
         try:
-            return context.clock(), inspector.shares()
+            shares = inspector.shares()
+            return context.clock(), shares
         except ProbeError as error:
             return str(error)
 

@@ -344,7 +344,7 @@ class TestKubernetes:
     def test_an_update_and_its_rollback_lose_no_request(self, stack: Stack, shop: Shop):
         """Every pod without data is replaced, and again, while customers look around."""
         asked = ("products?q=lamp", "products/1", "cart", "orders")
-        paths = ("/", *(f"/api/v1/{what}" for what in asked))
+        paths = ("/", "/health/ready", *(f"/api/v1/{what}" for what in asked))
         assert shop.log_in(shop.register()) == 200
         before = self.pods(stack)
         attack = self.attack(shop, paths, rate=12, seconds=300)

@@ -460,6 +460,35 @@ def test_cpu_is_shared_out_per_minute(
     }
 
 
+def test_how_long_an_answer_takes_is_in_no_share(
+    docker_inspector: DockerInspector,
+    proc: Proc,
+    groups: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One processor burned is one, though the first answer is late and the last one is not."""
+    context = make_context(tmp_path)
+    began = context.clock()
+    delays = iter((5.0, 0.0))
+    real = docker_inspector.shares
+
+    def shares() -> Shares:
+        context.sleep(next(delays))
+        burned = 10_000_000 + round((context.clock() - began) * 1e6)
+        (groups / "docker/id21/cpu.stat").write_text(f"usage_usec {burned}\n")
+        return real()
+
+    monkeypatch.setattr(docker_inspector, "shares", shares)
+    samples = Resources(proc=proc.root, cgroup_root=groups).observe(context, docker_inspector)
+    (found,) = (
+        s.value
+        for s in samples
+        if s.metric == "share_cpu_s_per_min" and s.labels["part"] == "postgres"
+    )
+    assert found == pytest.approx(60)
+
+
 def test_the_guests_own_script_is_understood(tmp_path: Path) -> None:
     """What answers in the guest, on control groups that are made up."""
     for name, used in (("", 0), ("auth", 50), ("stripe-mock", 20)):

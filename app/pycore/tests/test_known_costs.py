@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from httpx import ASGITransport, AsyncClient
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from shopcore import known_costs
 from shopcore.known_costs import CostlyRequests, KnownCosts, burn
 from shopcore.startup import Startup
 
@@ -94,3 +96,32 @@ def test_a_processor_is_burned_as_much_as_told() -> None:
     thread.join()
     # It never gets ahead by more than what is done at a time; on a busy machine it gets less.
     assert 0 < used[0] <= 0.25 * (time.monotonic() - began) + 0.1
+
+
+def test_what_was_not_burned_is_not_burned_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = used_s = 0.0
+    pieces = 0
+    ended = threading.Event()
+
+    def piece(*_what: object) -> None:
+        # The first ten are kept waiting for ten seconds in all, and the next ones by nobody.
+        nonlocal now_s, used_s, pieces
+        pieces += 1
+        used_s += 0.01
+        now_s += 1.0 if pieces <= 10 else 0.01
+        if now_s >= 20:
+            ended.set()
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    monkeypatch.setattr(known_costs.hashlib, "pbkdf2_hmac", piece)
+    monkeypatch.setattr(
+        known_costs,
+        "time",
+        SimpleNamespace(monotonic=lambda: now_s, thread_time=lambda: used_s, sleep=sleep),
+    )
+    burn(0.5, ended)
+    # Half of the last ten seconds, and what little of the first ones is made up for.
+    assert used_s == pytest.approx(0.1 + 5, abs=0.1)

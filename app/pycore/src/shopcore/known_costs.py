@@ -20,6 +20,8 @@ from shopcore.problems import Problem, ProblemType, problem_response
 _NOT_CUSTOMERS = ("/health/", "/metrics")
 #: How much is hashed at a time: some milliseconds of a processor.
 _ROUNDS = 10_000
+#: So much of what it was kept from does the one that burns make up for (seconds).
+_BEHIND_S = 0.1
 
 
 class KnownCosts(BaseModel):
@@ -69,13 +71,17 @@ _held: list[bytes] = []
 
 
 def burn(cores: float, ended: threading.Event | None = None) -> None:
-    """Use so much of a processor until `ended`, without keeping others from the interpreter."""
+    """Use so much of a processor until `ended`, without keeping others from the interpreter.
+
+    What it is kept from for longer, such as by a busy start, is lost: it never uses more later on.
+    """
     began = time.monotonic()
     while ended is None or not ended.is_set():
         hashlib.pbkdf2_hmac("sha256", b"known", b"costs", _ROUNDS)
         ahead_s = time.thread_time() / cores - (time.monotonic() - began)
         if ahead_s > 0:
             time.sleep(ahead_s)
+        began += max(-ahead_s - _BEHIND_S, 0)
 
 
 class CostlyRequests:
