@@ -1,8 +1,9 @@
 """Whether the instrument finds what is known to be there, and nothing where nothing is.
 
 The shop is deployed as it is, twice, and with costs of a known size (``shopcore.known_costs``). A
-cost is found if the interval of the difference, widened by ``TOLERANCE`` of the cost, holds it. The
-two runs as it is are held against each other like any run against an earlier one.
+cost is found if the interval of the difference, widened by ``TOLERANCE`` of the cost, holds it and
+does not hold 0: one that holds both can't tell them apart. The two runs as it is are held against
+each other like any run against an earlier one.
 """
 
 from __future__ import annotations
@@ -138,7 +139,10 @@ def plan_for(model: str) -> tuple[tuple[str, str, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of a cost in a model; ``verdict`` is found, not found or not tested."""
+    """What was found of a cost in a model.
+
+    ``verdict`` is found, not found, inconclusive or not tested.
+    """
 
     model: str
     cost: str
@@ -164,9 +168,15 @@ def judge(model: str, cost: Cost, plain: Sequence[float], costly: Sequence[float
         return Finding.of(model, cost, "not tested", reason="its figure was not measured")
     seen = stats.difference(costly, plain)
     margin = TOLERANCE * cost.expected
-    found = seen.low - margin <= cost.expected <= seen.high + margin
+    reason = ""
+    if not seen.low - margin <= cost.expected <= seen.high + margin:
+        verdict = "not found"
+    elif seen.low > 0:
+        verdict = "found"
+    else:
+        verdict, reason = "inconclusive", "the interval holds 0 as well"
     return replace(
-        Finding.of(model, cost, "found" if found else "not found"),
+        Finding.of(model, cost, verdict, reason=reason),
         difference=seen.medians,
         low=seen.low,
         high=seen.high,
@@ -235,7 +245,7 @@ def render(found: Sequence[Finding]) -> RenderableType:
     table = Table(title="Known costs, and what was found of them", title_justify="left")
     for heading in ("", "cost", "known", "found", "95 % interval", "rounds", ""):
         table.add_column(heading)
-    colours = {"found": "green", "not found": "red", "not tested": "yellow"}
+    colours = {"found": "green", "not found": "red"}
     for each in found:
         interval = ""
         if each.low is not None and each.high is not None:
@@ -247,7 +257,10 @@ def render(found: Sequence[Finding]) -> RenderableType:
             "-" if each.difference is None else show(each.difference, each.unit),
             interval or each.reason,
             str(each.rounds),
-            Text(each.verdict, style=colours[each.verdict]),
+            Text(each.verdict, style=colours.get(each.verdict, "yellow")),
         )
-    note = f"Found: the interval, widened by {TOLERANCE:.0%} of the cost, holds it."
+    note = (
+        f"Found: the interval, widened by {TOLERANCE:.0%} of the cost, holds it and does not hold "
+        "0. Inconclusive: it holds both, and more rounds would narrow it."
+    )
     return Group(table, Text(note, style="dim"))

@@ -41,6 +41,15 @@ def test_a_cost_of_another_size_is_not(size: float) -> None:
     assert found.verdict == "not found"
 
 
+def test_an_interval_that_holds_nothing_too_finds_nothing() -> None:
+    found = judge("vm", BY_NAME["ready_delay_s"], noisy(60, 4), [*noisy(60.5, 4, 4), 57])
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 0 < 0.5 < found.high
+    assert found.verdict == "inconclusive"
+    assert found.reason == "the interval holds 0 as well"
+
+
 def test_what_was_not_measured_is_not_tested() -> None:
     found = judge("docker", BY_NAME["held_mib"], [], [1.0])
     assert (found.verdict, found.reason) == ("not tested", "its figure was not measured")
