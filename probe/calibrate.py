@@ -9,6 +9,7 @@ each other like any run against an earlier one.
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -209,28 +210,52 @@ def values(run: Run, cost: Cost) -> tuple[float, ...]:
 
 def calibrate(
     models: Sequence[str],
-    run: Callable[[str, str, str], Path],
+    rounds: int,
+    seed: int,
+    run: Callable[[str, str, str, int], Path],
     file: Path,
 ) -> list[RenderableType]:
-    """Deploy, judge and write ``file``; ``run`` takes model, costs and experiments.
+    """Deploy, judge and write ``file``; ``run`` takes model, costs, experiments and the round.
 
-    Returns one text per model, the last one the table; raises ProbeError if a run fails.
+    A round has each of a model's runs once, in an order of its own from the seed: a host that is
+    slower for a while is so for all of them. What was found is written after each round. Returns
+    one text per model, the last one the table; raises ProbeError if a run fails.
     """
-    all_found: list[Finding] = []
-    told: list[RenderableType] = []
-    folders: dict[str, dict[str, str]] = {}
+    draw = random.Random(seed)
+    found: dict[str, list[Finding]] = {}
+    told: dict[str, RenderableType] = {}
+    folders: dict[str, dict[str, list[str]]] = {}
     for model in models:
-        runs: dict[str, Run] = {}
-        for name, costs, experiments in plan_for(model):
-            folder = run(model, costs, experiments)
-            folders.setdefault(model, {})[name] = folder.name
-            runs[name] = read_run(folder)
-        all_found += findings(model, runs)
-        seen = baseline.changes(runs[AS_IS], runs[AGAIN])
-        told.append(Text(f"{texts.MODELS[model]}, as it is against itself: {_same(seen)}"))
-        content = {"runs": folders, "findings": [asdict(finding) for finding in all_found]}
-        write_whole(file, json.dumps(content, indent=1) + "\n")
-    return [*told, render(all_found)]
+        plan = plan_for(model)
+        runs: dict[str, list[Run]] = {name: [] for name, _, _ in plan}
+        for number in range(1, rounds + 1):
+            for name, costs, experiments in draw.sample(plan, len(plan)):
+                folder = run(model, costs, experiments, number)
+                folders.setdefault(model, {}).setdefault(name, []).append(folder.name)
+                runs[name].append(read_run(folder))
+            whole = {name: joined(each) for name, each in runs.items()}
+            found[model] = findings(model, whole)
+            seen = baseline.changes(whole[AS_IS], whole[AGAIN])
+            told[model] = Text(f"{texts.MODELS[model]}, as it is against itself: {_same(seen)}")
+            content = {
+                "seed": seed,
+                "runs": folders,
+                "findings": [asdict(each) for own in found.values() for each in own],
+            }
+            write_whole(file, json.dumps(content, indent=1) + "\n")
+    return [*told.values(), render([each for own in found.values() for each in own])]
+
+
+def joined(runs: Sequence[Run]) -> Run:
+    """Return runs of one round each as the rounds of one run."""
+    return replace(
+        runs[0],
+        samples=tuple(
+            replace(sample, round=number)
+            for number, run in enumerate(runs, 1)
+            for sample in run.samples
+        ),
+    )
 
 
 def _same(seen: Sequence[baseline.Change]) -> str:

@@ -135,6 +135,9 @@ ExperimentsOption = Annotated[
 ]
 
 
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Seed of the order; default: a new one.")
+]
 LangOption = Annotated[str, typer.Option("--lang", help="Language of table and report: en or es.")]
 BaselineOption = Annotated[
     str,
@@ -260,9 +263,7 @@ def compare(
     experiments: ExperimentsOption = "",
     quick: QuickOption = False,
     resume: Annotated[str, typer.Option("--resume", help="Go on with this run.")] = "",
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Seed of the order; default: a new one.")
-    ] = None,
+    seed: SeedOption = None,
     settle: Annotated[float | None, typer.Option(min=0, help="Seconds to settle.")] = None,
     window: Annotated[float | None, typer.Option(min=1, help="Seconds to watch.")] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until a try has failed.")] = 300.0,
@@ -289,7 +290,7 @@ def compare(
         _sides(models_, shapes),
         1 if quick and reps == 3 else reps,
         _states(states),
-        random.SystemRandom().randrange(2**31) if seed is None else seed,
+        _seed(seed),
     )
     wanted, given = _experiments(experiments), _config(config or [])
     language.known(lang)
@@ -404,6 +405,7 @@ def calibrate(
     reps: RepsOption = 5,
     quick: Annotated[bool, typer.Option("--quick", help="Short settle and window.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until a try has failed.")] = 300.0,
+    seed: SeedOption = None,
 ) -> None:
     """Deploy with costs of a known size, and say whether the figures show them."""
     from probe.calibrate import SHAPE
@@ -412,21 +414,25 @@ def calibrate(
 
     chosen, plan = _models(models_), Plan.quick() if quick else Plan()
 
-    def run(model: str, costs: str, wanted: str) -> Path:
-        words = ["--models", model, "--shapes", SHAPE, "--states", "warm", "--reps", str(reps)]
+    def run(model: str, costs: str, wanted: str, number: int) -> Path:
+        words = ["--models", model, "--shapes", SHAPE, "--states", "warm", "--reps", "1"]
         words += ["--experiments", wanted, "--timeout", str(timeout)]
         words += ["--settle", str(plan.settle_s), "--window", str(plan.window_s)]
         # One rate is looked at; a stack that is driven to its limits says nothing of a cost.
         words += ["--max-rate", "10"]
         words += ["--config", f"known_costs={costs}"] if costs else []
-        console.print(f"[bold]{model}[/]: {costs or 'as it is'}")
+        console.print(f"round {number} of {reps}, [bold]{model}[/]: {costs or 'as it is'}")
         return _run_compare(words)
 
     file = RESULTS / "calibration.json"
     with terminable():
-        for part in judge(chosen, run, file):
+        for part in judge(chosen, reps, _seed(seed), run, file):
             console.print(part)
     console.print(f"written to {file.relative_to(project.ROOT)}")
+
+
+def _seed(told: int | None) -> int:
+    return random.SystemRandom().randrange(2**31) if told is None else told
 
 
 def _run_compare(words: Sequence[str]) -> Path:

@@ -225,7 +225,7 @@ def test_costs_of_a_known_size_are_found(results: list[str]) -> None:
     done = run_probe(*("calibrate", "--models", "docker", "--reps", "1", "--quick"), timeout_s=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     written = json.loads((ROOT / "results" / "calibration.json").read_text())
-    for run in written["runs"]["docker"].values():
+    for (run,) in written["runs"]["docker"].values():
         results.append(run)
         assert left_behind(run) == []
     found = {each["cost"]: each for each in written["findings"]}

@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from probe import calibrate, experiments, project
-from probe.calibrate import AGAIN, AS_IS, COSTS, RUNS, Cost, findings, judge, plan_for
+from probe.calibrate import AGAIN, AS_IS, COSTS, RUNS, Cost, judge, plan_for
+from probe.errors import ProbeError
 from probe.records import Sample, Trial, TrialDone
-from probe.store import RunFolder, read_run
+from probe.store import RunFolder
 from settings import _KNOWN_COSTS
 from tests.unit.probe_fakes import make_manifest, make_sample
 
@@ -101,16 +102,28 @@ class Deployments:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.told: list[str] = []
+        self.rounds: list[int] = []
+        #: By how much each deployment is slower than the one before.
+        self.drift = 0.0
+        self.draw = random.Random(7)
 
-    def __call__(self, model: str, told: str, wanted: str) -> Path:
+    def __call__(self, model: str, told: str, wanted: str, number: int) -> Path:
         self.told.append(told)
+        self.rounds.append(number)
         sizes = dict(word.split("=") for word in told.split())
         found = [
             sample
             for cost in COSTS
             if cost.experiment in wanted.split(",")
             for sample in samples(
-                cost, noisy(10 + float(sizes.get(cost.name, 0)) * cost.scale, 1e-4), model
+                cost,
+                [
+                    10
+                    + float(sizes.get(cost.name, 0)) * cost.scale
+                    + self.drift * len(self.told)
+                    + self.draw.uniform(-1e-4, 1e-4)
+                ],
+                model,
             )
         ]
         folder = RunFolder(self.folder / f"run{len(self.told)}")
@@ -130,18 +143,25 @@ def test_a_model_is_deployed_as_it_is_and_with_each_cost(
     deploy: Deployments, tmp_path: Path
 ) -> None:
     file = tmp_path / "calibration.json"
-    told = calibrate.calibrate(["docker"], deploy, file)
-    assert deploy.told == [
+    told = calibrate.calibrate(["docker"], 5, 1, deploy, file)
+    once = [
         "",
+        "",
+        "dead_s=2",
         "held_mib=200 burned_cores=0.5",
         "ready_delay_s=0.5 failing_share=0.01",
-        "dead_s=2",
-        "",
     ]
+    rounds = [deploy.told[start : start + 5] for start in range(0, 25, 5)]
+    assert [sorted(each) for each in rounds] == [once] * 5
+    assert deploy.rounds == [number for number in range(1, 6) for _ in once]
+    # Each round has an order of its own.
+    assert len({tuple(each) for each in rounds}) > 1
     found = json.loads(file.read_text())
     assert {each["cost"]: each["verdict"] for each in found["findings"]} == dict.fromkeys(
         BY_NAME, "found"
     )
+    assert {each["rounds"] for each in found["findings"]} == {5}
+    assert all(len(runs) == 5 for runs in found["runs"]["docker"].values())
     console = Console(width=200, record=True, file=(tmp_path / "out").open("w"))
     for part in told:
         console.print(part)
@@ -151,13 +171,32 @@ def test_a_model_is_deployed_as_it_is_and_with_each_cost(
     assert "0 said to have changed" in text
 
 
+def test_a_host_that_gets_slower_is_no_cost(deploy: Deployments, tmp_path: Path) -> None:
+    """By a twentieth of the cost from one deployment to the next."""
+    deploy.drift = 0.025
+    file = tmp_path / "calibration.json"
+    calibrate.calibrate(["docker"], 7, 1, deploy, file)
+    found = {each["cost"]: each for each in json.loads(file.read_text())["findings"]}
+    assert found["ready_delay_s"]["verdict"] == "found"
+
+
+def test_what_was_found_is_kept_after_each_round(deploy: Deployments, tmp_path: Path) -> None:
+    file = tmp_path / "calibration.json"
+
+    def deploy_twice(model: str, told: str, wanted: str, number: int) -> Path:
+        if number > 2:
+            raise ProbeError("no space")
+        return deploy(model, told, wanted, number)
+
+    with pytest.raises(ProbeError, match="no space"):
+        calibrate.calibrate(["docker"], 3, 1, deploy_twice, file)
+    found = json.loads(file.read_text())["findings"]
+    assert {each["rounds"] for each in found} == {2}
+
+
 def test_a_machine_says_why_a_cost_is_not_tested(deploy: Deployments, tmp_path: Path) -> None:
-    calibrate.calibrate(["vm"], deploy, tmp_path / "c.json")
-    runs = {
-        name: read_run(tmp_path / f"run{number}")
-        for number, (name, _, _) in enumerate(plan_for("vm"), 1)
-    }
-    (last,) = (f for f in findings("vm", runs) if f.cost == "dead_s")
-    assert last.verdict == "not tested"
-    assert "starts anew" in last.reason
-    assert AS_IS in runs
+    file = tmp_path / "c.json"
+    calibrate.calibrate(["vm"], 1, 1, deploy, file)
+    (last,) = (f for f in json.loads(file.read_text())["findings"] if f["cost"] == "dead_s")
+    assert last["verdict"] == "not tested"
+    assert "starts anew" in last["reason"]
