@@ -222,28 +222,29 @@ def calibrate(
     one text per model, the last one the table; raises ProbeError if a run fails.
     """
     draw = random.Random(seed)
-    found: dict[str, list[Finding]] = {}
-    told: dict[str, RenderableType] = {}
+    all_found: list[Finding] = []
+    told: list[RenderableType] = []
     folders: dict[str, dict[str, list[str]]] = {}
     for model in models:
         plan = plan_for(model)
         runs: dict[str, list[Run]] = {name: [] for name, _, _ in plan}
+        whole: dict[str, Run] = {}
+        earlier = all_found
         for number in range(1, rounds + 1):
             for name, costs, experiments in draw.sample(plan, len(plan)):
-                folder = run(model, costs, experiments, number)
-                folders.setdefault(model, {}).setdefault(name, []).append(folder.name)
-                runs[name].append(read_run(folder))
+                runs[name].append(read_run(run(model, costs, experiments, number)))
             whole = {name: joined(each) for name, each in runs.items()}
-            found[model] = findings(model, whole)
-            seen = baseline.changes(whole[AS_IS], whole[AGAIN])
-            told[model] = Text(f"{texts.MODELS[model]}, as it is against itself: {_same(seen)}")
+            all_found = [*earlier, *findings(model, whole)]
+            folders[model] = {name: [r.manifest.run for r in each] for name, each in runs.items()}
             content = {
                 "seed": seed,
                 "runs": folders,
-                "findings": [asdict(each) for own in found.values() for each in own],
+                "findings": [asdict(finding) for finding in all_found],
             }
             write_whole(file, json.dumps(content, indent=1) + "\n")
-    return [*told.values(), render([each for own in found.values() for each in own])]
+        seen = baseline.changes(whole[AS_IS], whole[AGAIN])
+        told.append(Text(f"{texts.MODELS[model]}, as it is against itself: {_same(seen)}"))
+    return [*told, render(all_found)]
 
 
 def joined(runs: Sequence[Run]) -> Run:

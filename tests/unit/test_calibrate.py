@@ -178,6 +178,8 @@ def test_a_host_that_gets_slower_is_no_cost(deploy: Deployments, tmp_path: Path)
     calibrate.calibrate(["docker"], 7, 1, deploy, file)
     found = {each["cost"]: each for each in json.loads(file.read_text())["findings"]}
     assert found["ready_delay_s"]["verdict"] == "found"
+    # One run after the other would have put 21 deployments' worth on top, half a second.
+    assert found["dead_s"]["difference"] == pytest.approx(2, abs=0.1)
 
 
 def test_what_was_found_is_kept_after_each_round(deploy: Deployments, tmp_path: Path) -> None:

@@ -393,12 +393,11 @@ def machines(
 
     def ready(*_where: Any, sleep: Any, **_how: Any) -> str:
         answer = next(left, "")
-        never, ready = answer.startswith("console: "), answer.startswith("ready: ")
-        if never or ready:
+        if answer.startswith(("console: ", "ready: ")):
             console.with_name("triptych-s-portability-console.log").write_text(answer)
             for _ in range(200):
                 sleep(1)
-        return "" if ready else answer
+        return "" if answer.startswith("ready: ") else answer
 
     found = replace(target("vm", {"console_log": str(console)}), accelerator=accelerator)
     return OtherMachines(connection, domain, found, ready=ready, sleep=clock.sleep, clock=clock)
