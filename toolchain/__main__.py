@@ -12,11 +12,23 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from toolchain import accelerator, checks, clean, daemons, debian, doctor, envfile, graph, push
+from toolchain import (
+    accelerator,
+    checks,
+    clean,
+    daemons,
+    debian,
+    doctor,
+    envfile,
+    graph,
+    push,
+    unit_tests,
+)
 from toolchain.errors import ToolchainError
 from toolchain.host import ask_for_sudo
 from toolchain.paths import Paths
 from toolchain.progress import clock, make_reporter
+from toolchain.service_checks import own_steps
 from toolchain.steps import Runner, Step
 
 GOALS = {
@@ -29,12 +41,18 @@ GOALS = {
     "accelerator": "which accelerator a VM really gets, as JSON",
     "env": "print the shell text of .triptych/env",
     "push": "the images to the registry that is named, for a cluster that exists",
+    "unit": "venv, then the unit tests: no daemon, nothing built",
     "lint": "packages, venv, base image, then every linter and each service's own checks",
     "test": "build, every linter, every test",
-    "checks": "each service's own linter and tests, as `test` runs them beside the others",
+    "checks": "every linter, each service's own linter and tests, as `test` runs them",
     "clean": "remove what carries our label, and .triptych",
     "clean-cache": "remove the per-user cache",
 }
+#: Goals whose further words are pytest's.
+_PYTEST_GOALS = ("test", "unit")
+
+#: Goals that have services check themselves, and so have something to skip.
+CHECKING = ("lint", "test", "checks")
 
 
 @contextlib.contextmanager
@@ -50,14 +68,17 @@ def _one_at_a_time(paths: Paths) -> Iterator[None]:
         yield
 
 
-def run_steps(paths: Paths, steps: Sequence[Step]) -> int:
-    """Run steps with progress lines; return the exit code."""
+def run_steps(paths: Paths, steps: Sequence[Step], *, deadline_s: float | None = None) -> int:
+    """Run steps with progress lines; return the exit code.
+
+    At the deadline (seconds since 1970) what runs is stopped, and named.
+    """
     started_s = time.monotonic()
     with _one_at_a_time(paths):
         envfile.write(paths)
         reporter = make_reporter()
         try:
-            outcomes = Runner(paths.logs, reporter).run(steps)
+            outcomes = Runner(paths.logs, reporter, deadline_s=deadline_s).run(steps)
         finally:
             reporter.close()
     states = [outcome.state for outcome in outcomes]
@@ -65,6 +86,10 @@ def run_steps(paths: Paths, steps: Sequence[Step]) -> int:
     if "failed" in states:
         names = ", ".join(outcome.name for outcome in outcomes if outcome.state == "failed")
         print(f"triptych: {names} failed", file=sys.stderr)
+        return 1
+    if "stopped" in states and deadline_s and time.time() >= deadline_s:
+        names = ", ".join(o.name for o in outcomes if o.state not in ("present", "done"))
+        print(f"triptych: the time for all of it was over; unfinished: {names}", file=sys.stderr)
         return 1
     if "stopped" in states:
         print("triptych: stopped; the same command goes on from here", file=sys.stderr)
@@ -76,8 +101,23 @@ def run_steps(paths: Paths, steps: Sequence[Step]) -> int:
 def _needs_root(goal: str) -> bool:
     if os.geteuid() == 0:
         return False
+    if goal == "unit":
+        return bool(debian.missing(debian.VENV_NEEDS))
     asks = [daemons.ask_libvirt(), daemons.ask_docker()]
     return bool(debian.missing()) or any(answer != "answers" for answer in asks)
+
+
+def _divided(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return our own words and pytest's: those behind `--`, or a goal's and our options' own."""
+    if "--" in words:
+        at = list(words).index("--")
+        return words[:at], words[at + 1 :]
+    if not words or words[0] not in _PYTEST_GOALS:
+        return words, ()
+    own = 1
+    while own < len(words) and words[own] in ("--no-skip", "--suites"):
+        own += 1 if words[own] == "--no-skip" else 2
+    return words[:own], words[own:]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,16 +128,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("goal", choices=GOALS, metavar="GOAL")
-    parser.add_argument("rest", nargs="*", help="arguments for pytest (goal test), registry (push)")
+    parser.add_argument(
+        "rest", nargs="*", help="arguments for pytest (goals test and unit), registry (push)"
+    )
     parser.add_argument(
         "--models", default="", help="for these alone, separated by commas (setup, build)"
     )
-    arguments, unknown = parser.parse_known_args(argv)
-    rest = [*unknown, *arguments.rest]
-    if rest and arguments.goal not in ("test", "push"):
+    parser.add_argument("--suites", default="", help="these alone, separated by commas (test)")
+    parser.add_argument(
+        "--no-skip",
+        action="store_true",
+        help="run the services' checks even if they have passed unchanged (lint, test, checks)",
+    )
+    words = list(sys.argv[1:] if argv is None else argv)
+    own, given = _divided(words)
+    arguments = parser.parse_args(own)
+    rest = [*arguments.rest, *given]
+    if rest and arguments.goal not in (*_PYTEST_GOALS, "push"):
         parser.error(f"unexpected: {' '.join(rest)}")
+    if arguments.no_skip and arguments.goal not in CHECKING:
+        parser.error(f"--no-skip is for {', '.join(CHECKING)}")
     try:
-        return _run(arguments.goal, rest, arguments.models)
+        return _run(arguments, rest)
     except ToolchainError as error:
         print(f"triptych: {error}", file=sys.stderr)
         return 1
@@ -110,7 +162,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(goal: str, rest: Sequence[str], models: str) -> int:
+def _run(arguments: argparse.Namespace, rest: Sequence[str]) -> int:
+    goal: str = arguments.goal
+    skip = not arguments.no_skip
     paths = Paths.find()
     if goal == "doctor":
         return doctor.doctor(paths)
@@ -139,27 +193,21 @@ def _run(goal: str, rest: Sequence[str], models: str) -> int:
             return code
         print(json.dumps(asdict(accelerator.detect(paths))))
         return 0
+    if goal == "unit":
+        return run_steps(paths, graph.unit_steps(paths)) or unit_tests.run(paths, rest)
     if goal == "lint":
-        return run_steps(
-            paths,
-            [
-                *graph.lint_steps(paths),
-                *checks.lint_steps(paths),
-                *checks.own_steps(paths, tests=False),
-            ],
-        )
+        own = own_steps(paths, tests=False, skip=skip)
+        return run_steps(paths, [*graph.lint_steps(paths), *checks.lint_steps(paths), *own])
     if goal == "checks":
-        steps = [*graph.check_steps(paths), *checks.own_steps(paths, tests=True)]
+        own = own_steps(paths, tests=True, skip=skip)
+        steps = [*graph.check_steps(paths), *checks.lint_steps(paths), *own]
         return run_steps(paths, steps)
     if goal == "test":
-        steps = [
-            *graph.build_steps(paths, tested=True),
-            *graph.test_steps(paths),
-            *checks.lint_steps(paths),
-            *(checks.own_steps(paths, tests=True) if checks.chooses(rest) else []),
-        ]
-        return run_steps(paths, steps) or checks.run_tests(paths, rest)
-    return run_steps(paths, graph.steps_for(paths, goal, models))
+        steps = [*graph.build_steps(paths, tested=True), *graph.test_steps(paths)]
+        return run_steps(paths, steps, deadline_s=checks.deadline_s(os.environ)) or (
+            checks.run_tests(paths, rest, suites=arguments.suites, no_skip=not skip)
+        )
+    return run_steps(paths, graph.steps_for(paths, goal, arguments.models))
 
 
 if __name__ == "__main__":

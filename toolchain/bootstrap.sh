@@ -4,6 +4,8 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# What ends by itself after a while counts from here.
+export TRIPTYCH_STARTED_S="${TRIPTYCH_STARTED_S:-$(date +%s)}"
 
 die() {
     echo "triptych: $*" >&2
@@ -61,9 +63,9 @@ install_packages() {
     rm -f "$log"
 }
 
-# Goals that only look or remove need no Go.
+# Goals that only look or remove need no Go, nor do the unit tests.
 needs_go=yes
-case "${1:-}" in doctor | env | stop | clean | clean-cache | '' | -*) needs_go= ;; esac
+case "${1:-}" in doctor | env | stop | unit | clean | clean-cache | '' | -*) needs_go= ;; esac
 
 # The birth of this folder is when everything began: `make bench` tells from it how long a bare
 # machine needed to the first row.

@@ -48,6 +48,15 @@ def python_headers() -> Path:
     return Path(sysconfig.get_path("include")) / "Python.h"
 
 
+# What the venv's build takes: no daemon, and nothing that brings one.
+VENV_NEEDS: tuple[Need, ...] = (
+    _command("pkg-config", "pkg-config"),
+    _command("gcc", "gcc"),
+    _file("libc headers", "libc6-dev", "/usr/include/stdio.h"),
+    _file("libvirt headers", "libvirt-dev", "/usr/include/libvirt/libvirt.h"),
+    Need("Python headers", "python3-dev", lambda: python_headers().exists()),
+)
+
 NEEDS: tuple[Need, ...] = (
     # Whoever has another dockerd (docker-ce, a build of their own) keeps it.
     _command("dockerd", "docker.io"),
@@ -73,11 +82,7 @@ NEEDS: tuple[Need, ...] = (
     _command("zstd", "zstd"),
     _command("docker-registry", "docker-registry"),
     _package("debian-archive-keyring"),
-    _command("pkg-config", "pkg-config"),
-    _command("gcc", "gcc"),
-    _file("libc headers", "libc6-dev", "/usr/include/stdio.h"),
-    _file("libvirt headers", "libvirt-dev", "/usr/include/libvirt/libvirt.h"),
-    Need("Python headers", "python3-dev", lambda: python_headers().exists()),
+    *VENV_NEEDS,
 )
 
 # Only what tests use: a browser that can be told whom to trust, and a private shop without

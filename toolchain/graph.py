@@ -10,13 +10,13 @@ from toolchain import artefacts, plugins
 from toolchain.accelerator import accelerator_step
 from toolchain.artefacts import node
 from toolchain.artefacts.keys import ADD_ONS, NODE_TOOLS, STORAGE
-from toolchain.checks import API_SERVER
 from toolchain.daemons import dockerd_step, libvirtd_step, registry_step
-from toolchain.debian import TEST_NEEDS, packages_step
+from toolchain.debian import TEST_NEEDS, VENV_NEEDS, packages_step
 from toolchain.errors import ToolchainError
 from toolchain.paths import Paths
 from toolchain.plugins import plugins_step
 from toolchain.python_env import venv_step
+from toolchain.service_checks import API_SERVER
 from toolchain.steps import Step, closure
 from toolchain.tools import TOOLS, have, tool_step
 
@@ -89,6 +89,12 @@ def lint_steps(paths: Paths) -> list[Step]:
 def check_steps(paths: Paths) -> list[Step]:
     """Return what the services' own checks need."""
     return closure(build_steps(paths, tested=True), ("venv", artefacts.BASE, *API_SERVER))
+
+
+def unit_steps(paths: Paths) -> list[Step]:
+    """Return what the unit tests need: the venv, and of Debian's packages what builds it."""
+    packages = packages_step(paths, "venv-packages", VENV_NEEDS)
+    return [packages, venv_step(paths, (packages.name,))]
 
 
 def bench_steps(paths: Paths) -> list[Step]:

@@ -111,6 +111,11 @@ class Paths:
         return self.cache / "logs"
 
     @property
+    def checks(self) -> Path:
+        """What services' own checks have passed with, and what they said."""
+        return self.cache / "checks"
+
+    @property
     def downloads(self) -> Path:
         """Files fetched and verified, kept so that a second run need not fetch them."""
         return self.cache / "downloads"

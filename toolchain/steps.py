@@ -26,12 +26,14 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, ParamSpec, Protocol, TypeVar
 
+from toolchain import gate
 from toolchain.errors import ToolchainError
 from toolchain.files import write_text
 from toolchain.host import become_root
@@ -118,6 +120,10 @@ class StepContext:
         """Write one line to the step's log."""
         self._log.write(text.encode() + b"\n")
         self._log.flush()
+
+    def written(self) -> str:
+        """Return what is in the step's log of this run, whoever has a log of that name by now."""
+        return Path(f"/proc/self/fd/{self._log.fileno()}").read_bytes().decode(errors="replace")
 
     async def thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run blocking Python code in a thread and return its result."""
@@ -264,6 +270,8 @@ class Runner:
     reporter: Reporter
     parallel: int = field(default_factory=lambda: max(8, 2 * (os.cpu_count() or 1)))
     heavy: int = field(default_factory=lambda: max(2, os.cpu_count() or 1))
+    #: When all has to have ended (seconds since 1970): what runs then is stopped, as by SIGTERM.
+    deadline_s: float | None = None
 
     def run(self, steps: Iterable[Step]) -> list[Outcome]:
         """Run the steps and return their outcomes in the order given.
@@ -331,6 +339,8 @@ class Runner:
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, stop)
+        if self.deadline_s is not None:
+            loop.call_later(max(0.0, self.deadline_s - time.time()), stop)
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         self._remember(durations, outcomes.values())
         for end in ends:
@@ -348,7 +358,7 @@ class Runner:
     async def _is_there(self, step: Step, log_path: Path) -> Outcome | None:
         """Ask whether there is anything to do; return the outcome if not, or if asking failed."""
         started_s = time.monotonic()
-        with log_path.open("wb") as log:
+        with _new_log(log_path) as log:
             context = StepContext(step, log_path, log, self.reporter)
             state, error = await _attempt(context, _ask(context))
         if state == "not run":
@@ -359,9 +369,10 @@ class Runner:
     async def _make(self, step: Step, log_path: Path, durations: Mapping[str, float]) -> Outcome:
         started_s = time.monotonic()
         self.reporter.started(step.name, step.detail, durations.get(step.name))
-        with log_path.open("ab") as log:
+        with _new_log(log_path) as log:
             context = StepContext(step, log_path, log, self.reporter)
-            state, error = await _attempt(context, _run(context))
+            async with gate.beside_others():
+                state, error = await _attempt(context, _run(context))
         elapsed_s = time.monotonic() - started_s
         return Outcome(step.name, state, context.detail, elapsed_s, log_path, error)
 
@@ -377,6 +388,17 @@ class Runner:
         if took:
             with contextlib.suppress(OSError):
                 write_text(self.logs / "durations.json", json.dumps({**durations, **took}))
+
+
+def _new_log(path: Path) -> IO[bytes]:
+    """Open a log of one run's own: another clone's run of the step goes on writing to the old."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(descriptor)
+    fresh = Path(name)
+    fresh.chmod(0o644)
+    log = fresh.open("ab")
+    fresh.replace(path)
+    return log
 
 
 async def _ask(context: StepContext) -> State:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -138,27 +137,6 @@ async def build_image(
     )
     write_text(directory / f"{name}-{key}.json", json.dumps(asdict(image)) + "\n")
     return image
-
-
-async def check_image(
-    context: StepContext, buildah: Buildah, *, root: Path, name: str, base: BaseImage
-) -> None:
-    """Run a service's linters and tests: the stage `check` of its Dockerfile.
-
-    CHECK_RUN is another one each time, so that what follows its declaration is always run. Raises
-    StepError where it is not declared: what comes from the cache proves nothing.
-    """
-    if not re.search(r"^ARG CHECK_RUN$", recipes.dockerfile(root, name), re.MULTILINE):
-        raise StepError(f"app/{name}/Dockerfile has no ARG CHECK_RUN", "see docs/services.md")
-    with recipes.build_directory() as build:
-        await context.thread(recipes.assemble, build, recipes.context_files(root, name))
-        await buildah.build(
-            context,
-            build,
-            f"localhost/triptych/check-{name}",
-            arguments={"BASE": base.ref, "CHECK_RUN": str(time.time_ns())},
-            target="check",
-        )
 
 
 async def _push(context: StepContext, buildah: Buildah, name: str, key: str) -> registry.Manifest:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import checks
+from tests.support.steps import nothing
+from toolchain import service_checks
 from toolchain.artefacts.images import BaseImage
 from toolchain.buildah import Buildah
-from toolchain.checks import ingress_steps, service_steps
 from toolchain.paths import Paths
 from toolchain.progress import Terminal
+from toolchain.service_checks import ingress_steps, service_steps
 from toolchain.steps import Outcome, Runner, Step, StepContext, StepError
 from toolchain.tools import tool_path
 
@@ -20,10 +21,6 @@ from toolchain.tools import tool_path
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     return Paths(root=tmp_path, cache=tmp_path / "cache", run=tmp_path / "run")
-
-
-async def nothing(context: StepContext) -> None:
-    """Do nothing."""
 
 
 def run(tmp_path: Path, steps: list[Step]) -> dict[str, Outcome]:
@@ -54,24 +51,30 @@ def test_a_folder_with_a_makefile_alone_is_a_step_per_goal(paths: Paths, tmp_pat
 
 
 def test_the_ingress_controller_checks_itself_with_an_api_server_of_ours(
-    paths: Paths, tmp_path: Path
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    go = tmp_path / "go" / "bin" / "go"
+    go.parent.mkdir(parents=True)
+    go.write_text('#!/bin/sh\ntouch "$(dirname "$0")/asked"\n')
+    go.chmod(0o755)
+    monkeypatch.setattr(service_checks, "go_command", lambda: go)
     directory = tmp_path / "k8s" / "ingress"
     directory.mkdir(parents=True)
     (directory / "Makefile").write_text(
         "lint:\n\ttest $$CGO_ENABLED = 0\n\tgo version\n"
         "test-api:\n\tcd $$KUBEBUILDER_ASSETS && test -x kube-apiserver && test -x etcd\n"
     )
-    for tool in checks.API_SERVER:
+    for tool in service_checks.API_SERVER:
         binary = tool_path(paths, tool)
         binary.parent.mkdir(parents=True)
         binary.touch(0o755)
-    steps = ingress_steps(paths, ("lint", "test-api"))
+    steps = ingress_steps(paths, ("lint", "test-api"), skip=False)
     assert [set(step.needs) for step in steps] == [set(), {"kubernetes", "etcd"}]
-    stubs = [Step(name, nothing) for name in checks.API_SERVER]
+    stubs = [Step(name, nothing) for name in service_checks.API_SERVER]
     for _ in range(2):
         outcomes = run(tmp_path, [*stubs, *steps])
         assert {outcomes[step.name].state for step in steps} == {"done"}
+    assert (go.parent / "asked").exists()
 
 
 @pytest.fixture
@@ -98,7 +101,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
 
     monkeypatch.setattr(Buildah, "build", build)
     base = BaseImage("registry/base:1", "d", "mmdebstrap", (), 1)
-    monkeypatch.setattr(checks, "have_base", lambda paths: base)
+    monkeypatch.setattr(service_checks, "have_base", lambda paths: base)
     return found
 
 
@@ -110,7 +113,7 @@ def test_a_check_stage_is_built_anew_each_time(
         directory.mkdir(parents=True)
         (directory / "Makefile").write_text("lint test:\n\tfalse\n")
         (directory / "Dockerfile").write_text("FROM ${BASE} AS check\nARG CHECK_RUN\nRUN make\n")
-    steps = service_steps(paths, ("lint", "test"))
+    steps = service_steps(paths, ("lint", "test"), skip=False)
     assert [step.name for step in steps] == ["bad-check", "good-check"]
     for _ in range(2):
         outcome = run(tmp_path, steps[1:])["good-check"]
@@ -151,4 +154,4 @@ def test_a_check_that_would_come_from_the_cache_is_refused(paths: Paths, tmp_pat
     ],
 )
 def test_tests_are_counted_from_what_the_runners_say(log: str, passed: int) -> None:
-    assert checks.tests_passed(log) == passed
+    assert service_checks.tests_passed(log) == passed

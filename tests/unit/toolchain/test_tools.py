@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import io
 import json
-import socket
+import re
 import subprocess
 import tarfile
-import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from toolchain import tools, upstream
+from tests.support import ROOT
+from tests.support.programs import fake_tool
+from tests.support.steps import Silent
+from toolchain import graph, plugins, tools, upstream
+from toolchain.artefacts import keys
 from toolchain.errors import ToolchainError
-from toolchain.files import digest, is_stamped, link_or_copy, new_directory, write_text
+from toolchain.files import write_text
 from toolchain.paths import Paths
+from toolchain.steps import Runner
 from toolchain.tools import TOOLS, find_present, read_records, record, tool_path
-from toolchain.versions import at_least, parse_version, within
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(root=tmp_path / "clone", cache=tmp_path / "cache", run=tmp_path / "run")
-
-
-def fake_tool(directory: Path, name: str, prints: str) -> Path:
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / name
-    path.write_text(f"#!/bin/sh\necho '{prints}'\n")
-    path.chmod(0o755)
-    return path
+from toolchain.versions import parse_version
 
 
 @pytest.mark.parametrize(
@@ -53,14 +42,6 @@ def test_versions_are_read_from_what_tools_print(
     text: str, version: tuple[int, ...] | None
 ) -> None:
     assert parse_version(text) == version
-
-
-def test_versions_compare_as_numbers() -> None:
-    assert at_least("v3.100.0", "3.99")
-    assert not at_least("v3.9", "3.10")
-    assert not at_least("nothing", "0.1")
-    assert within("3.274.1", "3.250", "4.0")
-    assert not within("4.0.0", "3.250", "4.0")
 
 
 def test_a_present_tool_is_used_if_its_version_will_do(
@@ -160,101 +141,67 @@ def test_a_release_that_is_not_what_its_checksums_say_is_refused(
     assert not tools.tool_dir(paths, "vegeta").exists()
 
 
-def test_checksums_must_list_the_file() -> None:
-    sums = f"{'a' * 64} *one\nshort two\n"
-    assert upstream.checksum_for(sums, "one") == "a" * 64
-    with pytest.raises(ToolchainError, match="do not list two"):
-        upstream.checksum_for(sums, "two")
+@pytest.mark.parametrize("name", keys.NODE_TOOLS)
+def test_what_is_inside_is_never_taken_from_the_path(name: str) -> None:
+    assert TOOLS[name].accept is None
+    assert TOOLS[name].release is None
+    assert not TOOLS[name].published
 
 
-def test_only_https_is_fetched() -> None:
-    with pytest.raises(ToolchainError, match="anything but https"):
-        upstream.fetch("http://example.invalid/x")
+@pytest.mark.parametrize("tool", [t for t in TOOLS.values() if t.name != "ingress"])
+def test_a_tools_version_is_that_of_its_module(tool: tools.Tool) -> None:
+    text = (ROOT / tool.folder / "go.mod").read_text()
+    versions = set(re.findall(r"^\t?(?:require )?\S+ v(\S+)", text, re.MULTILINE))
+    if tool.name == graph.PROVIDER:  # No release has been published as a module.
+        assert any(version.startswith("4.0.0-20260115033456-") for version in versions)
+    else:
+        assert tool.version in versions
+    assert (ROOT / tool.folder / "go.sum").is_file()
+
+
+def test_the_provider_is_of_the_sdks_version() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert f"pulumi_kubernetes=={TOOLS[graph.PROVIDER].version}" in lines
+    assert "kubernetes" in plugins.PROVIDERS
 
 
 @pytest.fixture
-def fresh_probe() -> Callable[[], None]:
-    upstream._probe.cache_clear()
-    return upstream._probe.cache_clear
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """Return a clone on a machine that has no tools and reaches no releases."""
+    monkeypatch.setattr(tools, "SEARCH_PATH", str(tmp_path / "nothing"))
+    monkeypatch.setattr(upstream, "reachable", lambda: False)
+    clone = tmp_path / "clone"
+    for name in ("go.mod", "go.sum"):
+        (clone / "toolchain/go/kubernetes").mkdir(parents=True, exist_ok=True)
+        (clone / "toolchain/go/kubernetes" / name).write_text("")
+    return Paths(root=clone, cache=tmp_path / "cache", run=tmp_path / "run")
 
 
-def test_releases_are_probed_once_for_the_run(
-    fresh_probe: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def refuse(self: http.client.HTTPConnection, *_: object, **__: object) -> None:
-        asked.append(self.host)
-        raise socket.gaierror("no such name")
-
-    monkeypatch.setattr(http.client.HTTPSConnection, "request", refuse)
-    answers: list[bool] = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(upstream.reachable())) for _ in range(5)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    fresh_probe()
-    assert answers == [False] * 5
-    assert asked == ["github.com"]
+def test_kubectl_is_kubernetes_by_another_name(offline: Paths) -> None:
+    binary = tools.tool_dir(offline, "kubernetes") / "kubernetes"
+    binary.parent.mkdir(parents=True)
+    binary.write_text('#!/bin/sh\necho "$(basename "$0") $*: Client Version: v1.37.2"\n')
+    binary.chmod(0o755)
+    (outcome,) = Runner(offline.logs, Silent()).run([tools.tool_step(offline, "kubectl")])
+    assert outcome.state == "done", outcome.error
+    assert (offline.bin / "kubectl").samefile(tools.tool_dir(offline, "kubectl") / "kubectl")
+    assert tools.read_records(offline)["kubectl"]["source"] == "built as kubernetes"
+    assert tools.have(offline, "kubectl")
+    (again,) = Runner(offline.logs, Silent()).run([tools.tool_step(offline, "kubectl")])
+    assert again.state == "present"
 
 
-def test_a_name_server_that_never_answers_costs_only_the_limit(
-    fresh_probe: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    release_it = threading.Event()
-
-    def hang(*_: object, **__: object) -> None:
-        release_it.wait(10)
-
-    monkeypatch.setattr(http.client.HTTPSConnection, "request", hang)
-    monkeypatch.setattr(upstream, "PROBE_S", 0.1)
-    try:
-        assert upstream.reachable() is False
-    finally:
-        release_it.set()
-        fresh_probe()
+def test_without_kubernetes_there_is_no_kubectl_and_a_word_on_it(offline: Paths) -> None:
+    (outcome,) = Runner(offline.logs, Silent()).run([tools.tool_step(offline, "kubectl")])
+    assert outcome.state == "failed"
+    assert "TRIPTYCH_NODE=build" in outcome.error
 
 
-def test_a_new_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    final = tmp_path / "x" / "1.0"
-
-    def half() -> None:
-        with new_directory(final) as fresh:
-            (fresh / "a").touch()
-            raise StepInterrupted
-
-    class StepInterrupted(Exception):
-        pass
-
-    with pytest.raises(StepInterrupted):
-        half()
-    assert list(final.parent.iterdir()) == []
-    stale = final.parent / ".1.0.999999999.tmp"
-    stale.mkdir()
-    with new_directory(final) as fresh:
-        (fresh / "a").write_text("new")
-    assert [path.name for path in final.parent.iterdir()] == ["1.0"]
-    assert (final / "a").read_text() == "new"
-
-
-def test_digest_is_over_names_contents_and_extras(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.write_text("1")
-    two.write_text("2")
-    first = digest([one, two], "x")
-    assert first == digest([two, one], "x")
-    assert len({first, digest([one], "x"), digest([one, two], "y"), digest([one, two])}) == 4
-    write_text(tmp_path / "stamp", first + "\n")
-    assert is_stamped(tmp_path / "stamp", first)
-    assert not is_stamped(tmp_path / "none", first)
-
-
-def test_a_link_is_the_same_file(tmp_path: Path) -> None:
-    source = fake_tool(tmp_path, "tool", "x")
-    link_or_copy(source, tmp_path / "bin" / "tool")
-    link_or_copy(source, tmp_path / "bin" / "tool")
-    assert (tmp_path / "bin" / "tool").samefile(source)
-    assert [path.name for path in (tmp_path / "bin").iterdir()] == ["tool"]
+def test_what_is_spared_is_neither_had_nor_built(offline: Paths) -> None:
+    spared = tools.tool_step(offline, "kubernetes", spared=lambda: "in the node image")
+    never = tools.tool_step(offline, "kubernetes", never=lambda: "not needed")
+    (outcome,) = Runner(offline.logs, Silent()).run([spared])
+    assert (outcome.state, outcome.detail) == ("present", "in the node image")
+    (outcome,) = Runner(offline.logs, Silent()).run([never])
+    assert (outcome.state, outcome.detail) == ("done", "not needed")
+    assert not tools.tool_dir(offline, "kubernetes").exists()

@@ -1,11 +1,10 @@
-"""Daemons: seen, not started twice, stopped only if ours."""
+"""Daemons: which answer, how they are started, which are ours to stop."""
 
 from __future__ import annotations
 
 import contextlib
 import http.server
 import json
-import os
 import shutil
 import socket
 import socketserver
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import daemons, host
+from toolchain import daemons
 from toolchain.daemons import (
     DOCKERD,
     REGISTRY,
@@ -28,14 +27,12 @@ from toolchain.daemons import (
     ask_registry,
     docker_socket,
     dockerd_arguments,
-    install_runtime,
     parse_pid,
     registry_config,
     running,
     stop,
 )
 from toolchain.errors import ToolchainError
-from toolchain.oci_bounded import trim
 from toolchain.paths import Paths
 
 
@@ -213,75 +210,7 @@ def test_the_trimming_runtime_is_only_for_machines_that_withhold(tmp_path: Path)
     ]
 
 
-def config(*capabilities: str) -> dict[str, object]:
-    held = {"bounding": list(capabilities), "ambient": None}
-    return {"process": {"args": ["CAP_SYS_RESOURCE"], "capabilities": held}}
-
-
-def test_trimming_only_takes_away() -> None:
-    document = trim(config("CAP_CHOWN", "CAP_SYS_RESOURCE"), frozenset({"CAP_SYS_RESOURCE"}))
-    assert document["process"]["capabilities"] == {"bounding": ["CAP_CHOWN"], "ambient": []}
-    assert document["process"]["args"] == ["CAP_SYS_RESOURCE"]
-    assert trim({"args": []}, frozenset({"X"})) == {"args": []}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "changed"),
-    [
-        (["create", "--bundle", "{bundle}", "id"], True),
-        (["--root", "/x", "run", "--bundle={bundle}", "id"], True),
-        (["exec", "--process", "{bundle}/config.json", "id"], True),
-        (["delete", "id"], False),
-    ],
-)
-def test_the_runtime_trims_and_calls_runc(
-    tmp_path: Path, arguments: list[str], changed: bool
-) -> None:
-    run, bundle, binaries = tmp_path / "run", tmp_path / "bundle", tmp_path / "bin"
-    for directory in (run, bundle, binaries):
-        directory.mkdir()
-    install_runtime(run, ("CAP_SYS_RESOURCE",))
-    (binaries / "runc").write_text('#!/bin/sh\necho "runc $@"\nexit 7\n')
-    (binaries / "runc").chmod(0o755)
-    (bundle / "config.json").write_text(json.dumps(config("CAP_CHOWN", "CAP_SYS_RESOURCE")))
-    words = [word.format(bundle=bundle) for word in arguments]
-    done = subprocess.run(
-        [run / "oci-bounded", *words],
-        env={"PATH": f"{binaries}:{os.environ['PATH']}"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stdout) == (7, f"runc {' '.join(words)}\n")
-    after = json.loads((bundle / "config.json").read_text())["process"]["capabilities"]["bounding"]
-    assert after == (["CAP_CHOWN"] if changed else ["CAP_CHOWN", "CAP_SYS_RESOURCE"])
-
-
 def test_the_registry_listens_on_this_machine_only(tmp_path: Path) -> None:
     made = json.loads(registry_config(tmp_path))
     assert made["http"]["addr"] == "127.0.0.1:5085"
     assert made["storage"]["filesystem"]["rootdirectory"] == str(tmp_path)
-
-
-def test_missing_capabilities_are_those_not_in_the_bounding_set() -> None:
-    assert host.missing_capabilities("CapBnd:\t000001fffeffffff\n") == ("CAP_SYS_RESOURCE",)
-    assert host.missing_capabilities("CapBnd:\t000001ffffffffff\n") == ()
-
-
-@pytest.mark.parametrize(
-    ("mounts", "version"),
-    [
-        ("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n", "v2"),
-        ("a /a cgroup rw 0 0\nb /b cgroup2 rw 0 0\n", "v1 with v2 beside it"),
-        ("a /a cgroup rw 0 0\n", "v1"),
-        ("", "none mounted"),
-    ],
-)
-def test_control_group_version(mounts: str, version: str) -> None:
-    assert host.cgroup_version(mounts) == version
-
-
-def test_os_release_is_read() -> None:
-    text = 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_CODENAME=trixie\n'
-    assert host.os_release(text)["VERSION_CODENAME"] == "trixie"
-    assert host.os_release(text)["PRETTY_NAME"] == "Debian GNU/Linux 13 (trixie)"

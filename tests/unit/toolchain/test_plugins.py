@@ -1,14 +1,13 @@
-"""Where Pulumi finds its plugins: upstream's win, ours fill the gaps."""
+"""Which plugins are used: upstream's, or this clone's."""
 
 from __future__ import annotations
 
-import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from toolchain import envfile
+from toolchain import graph, plugins, tools
 from toolchain.errors import ToolchainError
 from toolchain.paths import Paths
 from toolchain.plugins import (
@@ -187,21 +186,19 @@ def test_the_wrapper_passes_arguments_as_they_are(tmp_path: Path) -> None:
     assert subprocess.check_output([link, "x y", "$z"], text=True) == "x y|$z|"
 
 
-def test_env_is_for_a_shell_and_keeps_the_passphrase(paths: Paths) -> None:
-    envfile.write(paths)
-    first = paths.passphrase.read_text()
-    envfile.write(paths)
-    assert paths.passphrase.read_text() == first
-    assert len(first.strip()) >= 32
-    assert stat.S_IMODE(paths.passphrase.stat().st_mode) == 0o600
-    shell = f'. "{paths.env_file}"; . "{paths.env_file}"; printenv PATH PULUMI_BACKEND_URL'
-    out = subprocess.check_output(
-        ["/bin/sh", "-uc", shell + "; echo ${PULUMI_CONFIG_PASSPHRASE-unset}"],
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "PULUMI_CONFIG_PASSPHRASE": "mine"},
-    ).splitlines()
-    assert out == [
-        f"{paths.bin}:{paths.venv / 'bin'}:/usr/bin:/bin",
-        f"file://{paths.backend}?metadata=skip",
-        "unset",
-    ]
+def test_the_provider_is_installed_as_a_plugin(our_paths: Paths, tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}
+    here = Paths(root=tmp_path / "clone", cache=our_paths.cache, run=our_paths.run)
+    with pytest.raises(ToolchainError, match="pulumi-resource-kubernetes is not there"):
+        plugins.install_provider(here, "kubernetes", "4.25.0", environ)
+    binary = tools.tool_dir(here, graph.PROVIDER) / graph.PROVIDER
+    binary.parent.mkdir(parents=True)
+    binary.write_text("#!/bin/sh\necho provider\n")
+    binary.chmod(0o755)
+    found = plugins.install_provider(here, "kubernetes", "4.25.0", environ)
+    assert found == plugins.Found(binary, plugins.BUILT)
+    wrapper = here.pulumi_home / "plugins/resource-kubernetes-v4.25.0" / graph.PROVIDER
+    assert str(binary) in wrapper.read_text()
+    # It is no upstream plugin: a second run finds the same again.
+    assert plugins.find_upstream(here, "kubernetes", "4.25.0", environ) is None
+    assert plugins.install_provider(here, "kubernetes", "4.25.0", environ) == found

@@ -10,25 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.steps import Silent, nothing
 from toolchain import buildah
 from toolchain.buildah import LIMIT_BYTES, Buildah, ca_bundle
 from toolchain.steps import Step, StepContext
-
-
-async def nothing(context: StepContext) -> None:
-    """Do nothing."""
-
-
-class Silent:
-    """A reporter that shows nothing."""
-
-    def started(self, name: str, detail: str, last_s: float | None) -> None: ...
-
-    def changed(self, name: str, detail: str) -> None: ...
-
-    def ended(self, outcome: object) -> None: ...
-
-    def note(self, text: str) -> None: ...
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import ROOT
+from tests.support.steps import nothing
 from toolchain.errors import ToolchainError
 from toolchain.progress import Terminal, clock
 from toolchain.steps import (
@@ -28,8 +30,6 @@ from toolchain.steps import (
     closure,
     last_lines,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Recorder:
@@ -55,10 +55,6 @@ def run(tmp_path: Path, *steps: Step, parallel: int = 8) -> tuple[dict[str, Outc
     recorder = Recorder()
     outcomes = Runner(tmp_path / "logs", recorder, parallel).run(steps)
     return {outcome.name: outcome for outcome in outcomes}, recorder
-
-
-async def nothing(context: StepContext) -> None:
-    """Do nothing."""
 
 
 def states(outcomes: dict[str, Outcome]) -> dict[str, str]:
