@@ -1,9 +1,10 @@
 # Thin: what the goals do is in toolchain/ (see docs/toolchain.md) and probe/.
 SHELL := /bin/sh
 TOOLCHAIN := toolchain/bootstrap.sh
+SKIP = $(if $(filter-out 0 no false,$(NO_SKIP)),--no-skip)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build push compare bench test lint doctor clean clean-cache
+.PHONY: help setup build push compare bench test unit lint doctor clean clean-cache
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -29,11 +30,14 @@ bench: ## our speed and size beside docker compose's and virsh's
 	@$(TOOLCHAIN) bench-tools
 	@. .triptych/env && exec python -m bench
 
-test: ## build, every linter, every test (PYTEST= adds arguments)
-	@$(TOOLCHAIN) test $(PYTEST)
+test: ## build, every linter, every test (SUITES=docker,plugins narrows it, PYTEST= adds arguments, NO_SKIP=1 skips nothing)
+	@$(TOOLCHAIN) test $(SKIP) $(if $(SUITES),--suites "$(SUITES)") -- $(PYTEST)
 
-lint: ## ruff, mypy, shellcheck, hadolint, and the check stage of each service
-	@$(TOOLCHAIN) lint
+unit: ## the unit tests: no daemon, nothing built but the venv (PYTEST= adds arguments)
+	@$(TOOLCHAIN) unit $(PYTEST)
+
+lint: ## ruff, mypy, shellcheck, hadolint, and the check stage of each service (NO_SKIP=1 as for test)
+	@$(TOOLCHAIN) lint $(SKIP)
 
 doctor: ## what this machine has, what is missing, which accelerator a VM gets
 	@$(TOOLCHAIN) doctor

@@ -1,4 +1,4 @@
-"""The shop that tests/contract and tests/browser are about.
+"""What runs only with `--live`, and the shop that tests/contract and tests/browser are about.
 
 `--base-url https://host:8443 --ca-file ca.pem` (or TRIPTYCH_BASE_URL, TRIPTYCH_CA_FILE) names a
 deployed one. Otherwise it is a private one of each shape on this host, or of each that `--shape`
@@ -9,7 +9,8 @@ processes, faults and keys in their hands; they are deselected for a deployed on
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,30 @@ if TYPE_CHECKING:
     from .contract.harness.client import Target
     from .contract.harness.shop import Container, LocalShop
 
+#: Who goes beside others, and who has the host alone (docs/tests.md).
+pytest_plugins = ["tests.quiet.plugin"]
+
 HERE = Path(__file__).parent
+#: The folders of tests that need more than the Python environment, and what that is. They are
+#: collected with `--live` alone; all others are unit tests, which `make unit` and `pytest` run.
+LIVE = {
+    "tools": "tools that the toolchain builds",
+    "plugins": "dockerd, libvirtd and Pulumi's CLI",
+    "gateway": "dockerd and the gateway's image",
+    "contract": "a shop",
+    "browser": "a shop and Chromium",
+    "e2e": "real stacks",
+}
 FOLDERS = (HERE / "contract", HERE / "browser")
 DEPLOYED = "deployed"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--live",
+        action="store_true",
+        help="run also what needs a daemon, a stack, a browser or something that is built",
+    )
     group = parser.getgroup("shop", "the shop under test")
     group.addoption("--base-url", help="base URL of a deployed shop")
     group.addoption("--ca-file", help="PEM file of the CA it is served under")
@@ -43,11 +62,52 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=catalogue.SHAPES,
         help="only private shops of this shape",
     )
+    group.addoption(
+        "--kinds",
+        default="",
+        help="only these deployments, separated by commas, such as docker-monolith (tests/e2e)",
+    )
+    group.addoption(
+        "--fuzz-examples", type=int, default=40, help="requests that are made up per operation"
+    )
+    group.addoption(
+        "--variants",
+        type=int,
+        default=0,
+        help="of each test with many inputs only so many; 0 is all (few for an emulated machine)",
+    )
+    group.addoption(
+        "--crowd",
+        type=int,
+        default=8,
+        help="how many customers want the same at once; 2 at least, few for an emulated machine",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "local: needs a private shop, with its processes in hand")
     config.addinivalue_line("markers", "only(names): is about these shapes, or services, alone")
+    if config.getoption("--live"):
+        return
+    for argument in config.args:
+        # Without what follows a file's name: the name of a test in it.
+        path = config.invocation_params.dir / argument.partition("::")[0]
+        if folder := _live_folder(path.resolve()):
+            raise pytest.UsageError(f"{argument} needs {LIVE[folder]}: add --live")
+
+
+def _live_folder(path: Path) -> str | None:
+    """Return the folder of LIVE in which a path is, if it is in one."""
+    if not path.is_relative_to(HERE):
+        return None
+    folder = path.relative_to(HERE).parts[:1]
+    return folder[0] if folder and folder[0] in LIVE else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what needs `--live`."""
+    left_out = not config.getoption("--live") and _live_folder(collection_path) is not None
+    return True if left_out else None
 
 
 def named_url(config: pytest.Config) -> str | None:
@@ -94,7 +154,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     out = {item for item in ours if _not_about_any(item)}
     if named_url(config):
         out |= {item for item in ours if item.get_closest_marker("local")}
+    if variants := config.getoption("--variants"):
+        out |= set(beyond([item for item in ours if item not in out], variants))
     leave_out(config, items, out)
+
+
+def beyond(items: Iterable[pytest.Item], variants: int) -> Iterator[pytest.Item]:
+    """Find what is beyond the first so many of a test's inputs, in each shop."""
+    seen: Counter[tuple[Path, str, object]] = Counter()
+    for item in items:
+        call = getattr(item, "callspec", None)
+        name = getattr(item, "originalname", item.name)
+        test = (item.path, name, call.params.get("shape") if call else None)
+        seen[test] += 1
+        if seen[test] > variants:
+            yield item
 
 
 def leave_out(config: pytest.Config, items: list[pytest.Item], out: set[pytest.Item]) -> None:

@@ -1,0 +1,1 @@
+"""Runs every suite of the tests, several beside each other; see docs/tests.md."""
