@@ -22,7 +22,7 @@ import pytest
 
 from probe import sites
 from shop import catalogue
-from tests.unit.probe_server import make_authority
+from tests.support.probe_server import make_authority
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICY = {

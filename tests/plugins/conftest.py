@@ -8,15 +8,14 @@ import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
 
-from tests.plugins.provider_process import ProviderProcess
 from tests.plugins.pulumi_cli import Project
+from tests.support import ROOT
+from tests.support.provider_process import ProviderProcess, providers
 
-ROOT = Path(__file__).parents[2]
 BASE = "base:latest"  # the name in the recorded Dockerfile
 _TOOLS = ("sh", "sleep", "true", "false", "cat", "stat", "id")
 
@@ -59,16 +58,8 @@ def base_image(daemon: docker.APIClient) -> Iterator[str]:
 @pytest.fixture
 def provider(tmp_path: Path) -> Iterator[Callable[..., ProviderProcess]]:
     """Start provider plugins as the engine does."""
-    started: list[ProviderProcess] = []
-
-    def start(name: str = "docker", **options: Any) -> ProviderProcess:
-        process = ProviderProcess(ROOT, name, home=tmp_path / "home", cwd=tmp_path, **options)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.close()
+    with providers(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

@@ -26,21 +26,16 @@ import pytest
 from google.protobuf import empty_pb2
 
 from plugins.bridge.values import from_struct
-from plugins.docker.build_context import base_images
-from tests.plugins.provider_process import ProviderProcess, init_failure, message
+from tests.support.docker_builds import IMAGE, PREFIX, build_inputs
+from tests.support.provider_process import ProviderProcess, init_failure, message
 
 pytestmark = pytest.mark.docker
-
 Start = Callable[..., ProviderProcess]
 Clean = Callable[[str], None]
-
 CONTAINER = "docker:index/container:Container"
-IMAGE = "docker:index/image:Image"
 NETWORK = "docker:index/network:Network"
 REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage"
 VOLUME = "docker:index/volume:Volume"
-
-PREFIX = "plugtest-"
 SLEEP = ["sleep", "600"]
 
 
@@ -316,10 +311,9 @@ def test_cancel_ends_a_wait(plugin: ProviderProcess, base_image: str) -> None:
     )
     timer = threading.Timer(1.5, lambda: plugin.stub.Cancel(empty_pb2.Empty()))
     timer.start()
-    started = time.monotonic()
     with pytest.raises(grpc.RpcError) as caught:
         plugin.create(CONTAINER, inputs)
-    assert time.monotonic() - started < 10
+    # Had it waited to its end, it would say that the container is not healthy.
     assert "was cancelled" in message(caught.value)
 
 
@@ -352,19 +346,6 @@ def test_an_image_that_cannot_be_pulled_is_one_line(plugin: ProviderProcess) -> 
     assert "\n" not in message(caught.value)
 
 
-def build_inputs(context: Path, base_image: str, **build: Any) -> dict[str, Any]:
-    context.mkdir(exist_ok=True)
-    (context / "Dockerfile").write_text(
-        f"FROM {base_image} AS first\nARG V=1\nCOPY . /data\nRUN echo $V > /v\n"
-        "FROM first AS second\nRUN echo second > /s\n"
-    )
-    return {
-        "imageName": f"{PREFIX}built:1",
-        "build": {"context": str(context), **build},
-        "skipPush": True,
-    }
-
-
 @pytest.mark.parametrize("builder", ["BuilderBuildKit", "BuilderV1"])
 def test_an_image_is_built_with_target_arguments_and_ignored_files(
     plugin: ProviderProcess, daemon: docker.APIClient, base_image: str, tmp_path: Path, builder: str
@@ -383,34 +364,6 @@ def test_an_image_is_built_with_target_arguments_and_ignored_files(
     for absent in ("/data/b.log", "/s"):
         with pytest.raises(docker.errors.NotFound):
             daemon.get_archive(made, absent)
-
-
-def test_the_context_digest_follows_content_mode_and_name_but_not_ignored_files(
-    plugin: ProviderProcess, tmp_path: Path
-) -> None:
-    context = tmp_path / "ctx"
-    inputs = build_inputs(context, "scratch")
-    (context / ".dockerignore").write_text("*.log\n")
-
-    def digest() -> str:
-        checked, failures = plugin.check(IMAGE, inputs)
-        assert not failures
-        return str(checked["build"]["contextDigest"])
-
-    seen = [digest()]
-    (context / "x.log").write_text("ignored")
-    assert digest() == seen[0]
-    file = context / "file"
-    for change in (
-        lambda: file.write_text("1"),
-        lambda: file.write_text("2"),
-        lambda: file.chmod(0o755),
-        lambda: file.rename(context / "other"),
-        lambda: (context / "link").symlink_to("other"),
-    ):
-        change()
-        seen.append(digest())
-    assert len(set(seen)) == len(seen)
 
 
 def test_a_build_that_fails_is_one_line_with_its_last_words(
@@ -494,31 +447,12 @@ def test_an_image_is_pushed_and_pulled_by_tag_and_digest(
             plugin.create(REMOTE_IMAGE, {"name": reference})
 
 
-def test_base_images_are_found(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text(
-        "ARG BASE=a/b:1\nARG TAG\nFROM --platform=linux/amd64 ${BASE} AS one\n"
-        "ARG BASE=ignored\nFROM one AS two\nFROM scratch\nfrom c:$TAG\nFROM ${OTHER:-d:2}\n"
-    )
-    found = base_images(str(tmp_path / "Dockerfile"), {"TAG": "7"})
-    assert found == ["a/b:1", "c:7", "d:2"]
-
-
-def test_a_missing_dockerfile_is_named(plugin: ProviderProcess, tmp_path: Path) -> None:
-    inputs = build_inputs(tmp_path / "ctx", "scratch", dockerfile="Absent")
-    assert plugin.check(IMAGE, inputs)[1] == {"build.dockerfile": "there is no Dockerfile Absent"}
-
-
-def test_an_image_to_push_names_its_registry(plugin: ProviderProcess, tmp_path: Path) -> None:
-    inputs = {**build_inputs(tmp_path / "ctx", "scratch"), "skipPush": False}
-    assert "names no registry" in plugin.check(IMAGE, inputs)[1]["imageName"]
-
-
 # Stands for the engine: starts the plugin, asks for an object and is killed on the way.
 _ENGINE = """
 import json, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from tests.plugins.provider_process import ProviderProcess
+from tests.support.provider_process import ProviderProcess
 root, home, cwd = map(Path, sys.argv[1:4])
 process = ProviderProcess(root, "docker", home=home, cwd=cwd)
 print(process.process.pid, flush=True)

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.steps import Silent, nothing
 from toolchain.artefacts import images, recipes, registry
 from toolchain.artefacts.keys import base_key, image_key
 from toolchain.buildah import Buildah
 from toolchain.clean import mounts_below
 from toolchain.host import become_root
 from toolchain.paths import Paths
-from toolchain.steps import Outcome, Step, StepContext, StepError
+from toolchain.steps import Step, StepContext, StepError
 from toolchain.tools import tool_path
 
 ROOT = Path(__file__).parents[2]
@@ -38,22 +39,6 @@ COPY --from=build /opt/some /opt/some
 RUN useradd --uid 10098 another
 USER 10098:10098
 """
-
-
-class Silent:
-    """A reporter that shows nothing."""
-
-    def started(self, name: str, detail: str, last_s: float | None) -> None: ...
-
-    def changed(self, name: str, detail: str) -> None: ...
-
-    def ended(self, outcome: Outcome) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-
-async def nothing(context: StepContext) -> None:
-    """Do nothing."""
 
 
 @pytest.fixture
@@ -124,7 +109,7 @@ async def test_the_same_inputs_give_the_same_image(
     assert found[0] == found[1]
     config = asked(buildah, "inspect", "--format", "{{.OCIv1.Config.Env}}", "localhost/x:1")
     assert "SOURCE_DATE_EPOCH" not in config
-    needle = ["grep", "-rlF", "that must not stay", buildah.home / "store"]
+    needle = ["grep", "-rlF", "that must not stay", str(buildah.home / "store")]
     left = subprocess.run([*buildah.as_root, *needle], capture_output=True, text=True, check=False)
     assert left.stdout == ""
 

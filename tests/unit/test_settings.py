@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 import pulumi
@@ -15,15 +17,17 @@ from settings import KEYS, Settings, SettingsError
 from shop import catalogue
 from stacks.artefacts import PROJECT_ROOT
 from stacks.dev import of_model
-from tests.unit.conftest import Recorder
+from tests.support.pulumi_mocks import Recorder
+
+Read = Callable[..., Settings]
 
 
 @pytest.fixture
-def read(pulumi_loop, monkeypatch):
+def read(pulumi_loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Read]:
     """Return a function that reads settings from a configuration."""
     monkeypatch.delenv("PULUMI_CONFIG", raising=False)
 
-    def run(stack="docker", **config):
+    def run(stack: str = "docker", **config: str) -> Settings:
         mocks.set_mocks(Recorder(), project="triptych", stack=stack)
         runtime_config.set_all_config(
             {(k if ":" in k else f"triptych:{k}"): v for k, v in config.items()}
@@ -34,7 +38,7 @@ def read(pulumi_loop, monkeypatch):
     runtime_config.set_all_config({})
 
 
-def test_defaults(read):
+def test_defaults(read: Read) -> None:
     settings = read()
     assert settings.model == "docker"
     assert settings.shape == "microservices"
@@ -50,22 +54,22 @@ def test_defaults(read):
     assert settings.prefix == "triptych-docker"
 
 
-def test_empty_values_are_as_good_as_none(read):
+def test_empty_values_are_as_good_as_none(read: Read) -> None:
     assert read(**dict.fromkeys(KEYS, "")) is not None
 
 
-def test_the_project_file_declares_exactly_our_keys():
+def test_the_project_file_declares_exactly_our_keys() -> None:
     text = (PROJECT_ROOT / "Pulumi.yaml").read_text(encoding="utf-8")
     declared = re.findall(r"^  ([a-z_]+):$", text.partition("config:\n")[2], re.MULTILINE)
     assert sorted(declared) == sorted(KEYS)
 
 
-def test_model_from_the_key_or_from_the_stacks_name(read):
+def test_model_from_the_key_or_from_the_stacks_name(read: Read) -> None:
     assert read("vm").model == "vm"
     assert read("e2e-7", model="vm").model == "vm"
 
 
-def test_other_namespaces_are_not_ours(read):
+def test_other_namespaces_are_not_ours(read: Read) -> None:
     assert read(**{"docker:host": "x", "pulumi:tags": "y"}).model == "docker"
 
 
@@ -99,7 +103,9 @@ def test_other_namespaces_are_not_ours(read):
         ("storefront_host", "shop.example:port", "shop.example.org"),
     ],
 )
-def test_refusals_name_key_value_and_what_is_allowed(read, key, value, allowed):
+def test_refusals_name_key_value_and_what_is_allowed(
+    read: Read, key: str, value: str, allowed: str
+) -> None:
     with pytest.raises(SettingsError) as caught:
         read(**{key: value})
     text = str(caught.value)
@@ -108,38 +114,38 @@ def test_refusals_name_key_value_and_what_is_allowed(read, key, value, allowed):
     assert "\n" not in text
 
 
-def test_unknown_key(read):
+def test_unknown_key(read: Read) -> None:
     with pytest.raises(SettingsError, match=r"triptych:gatway_port: unknown .* gateway_port"):
         read(gatway_port="1")
 
 
-def test_structured_values_count_as_their_key(read):
+def test_structured_values_count_as_their_key(read: Read) -> None:
     with pytest.raises(SettingsError, match="triptych:extra: unknown"):
         read(**{"extra.deep[0]": "1"})
 
 
-def test_unknown_stack_name_says_where_it_came_from(read):
+def test_unknown_stack_name_says_where_it_came_from(read: Read) -> None:
     with pytest.raises(SettingsError, match=r'"staging" \(the stack\'s name'):
         read("staging")
 
 
 @pytest.mark.parametrize("stack", ["Docker", "a_b", "-x", "x" * 41, "a.b"])
-def test_stack_names_that_daemons_would_refuse(read, stack):
+def test_stack_names_that_daemons_would_refuse(read: Read, stack: str) -> None:
     with pytest.raises(SettingsError, match="stack name"):
         read(stack, model="docker")
 
 
-def test_refused_secret_is_not_shown(read):
+def test_refused_secret_is_not_shown(read: Read) -> None:
     with pytest.raises(SettingsError) as caught:
         read(stripe_api_key="sk live with blanks")
     assert "sk live" not in str(caught.value)
 
 
-def test_errors_are_shown_without_a_traceback():
+def test_errors_are_shown_without_a_traceback() -> None:
     assert issubclass(SettingsError, pulumi.RunError)
 
 
-def test_config_in_the_environment_counts_too(read, monkeypatch):
+def test_config_in_the_environment_counts_too(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_CONFIG", json.dumps({"triptych:no_such": "1"}))
     with pytest.raises(SettingsError, match="no_such"):
         read()
@@ -153,7 +159,7 @@ EXISTING = {
 }
 
 
-def test_defaults_of_a_cluster(read):
+def test_defaults_of_a_cluster(read: Read) -> None:
     settings = read("kubernetes")
     assert settings.shape == "microservices"
     assert settings.cluster == "kind"
@@ -162,34 +168,35 @@ def test_defaults_of_a_cluster(read):
         assert getattr(settings, key) is None, key
 
 
-def test_a_cluster_that_exists(read):
+def test_a_cluster_that_exists(read: Read) -> None:
     settings = read("kubernetes", **EXISTING, kubeconfig="~/clusters/mine")
     assert settings.context == "mine"
+    assert settings.kubeconfig is not None
     assert settings.kubeconfig.endswith("/clusters/mine")
     assert not settings.kubeconfig.startswith("~")
 
 
 @pytest.mark.parametrize("key", ["context", "registry", "storefront_host"])
-def test_what_has_to_be_known_of_a_cluster_that_exists(read, key):
+def test_what_has_to_be_known_of_a_cluster_that_exists(read: Read, key: str) -> None:
     with pytest.raises(SettingsError, match=rf"triptych:{key} is not set: .* existing"):
         read("kubernetes", **{k: v for k, v in EXISTING.items() if k != key})
 
 
 @pytest.mark.parametrize("key", ["context", "ingress_class", "storage_class", "storefront_host"])
-def test_what_is_not_for_a_cluster_of_our_own(read, key):
+def test_what_is_not_for_a_cluster_of_our_own(read: Read, key: str) -> None:
     with pytest.raises(SettingsError, match=rf"triptych:{key} says something about a cluster"):
         read("kubernetes", **{key: "mine"})
     # Another model has nothing to do with it.
     assert read("docker", **{key: "mine"}).model == "docker"
 
 
-def test_a_kubeconfigs_content_is_not_shown(read):
+def test_a_kubeconfigs_content_is_not_shown(read: Read) -> None:
     with pytest.raises(SettingsError, match="file's path") as caught:
         read("kubernetes", kubeconfig="apiVersion: v1\nkind: Config")
     assert "apiVersion" not in str(caught.value)
 
 
-def test_all_models_side_by_side(read):
+def test_all_models_side_by_side(read: Read) -> None:
     settings = read("dev")
     assert settings.model == "dev"
     assert settings.shape == ""
@@ -204,6 +211,6 @@ def test_all_models_side_by_side(read):
     assert parts["kubernetes"].gateway_port == 8444
 
 
-def test_the_last_port_leaves_none_for_the_second_gateway(read):
+def test_the_last_port_leaves_none_for_the_second_gateway(read: Read) -> None:
     with pytest.raises(SettingsError, match=r"gateway_port: \"65535\".*one more"):
         read("dev", gateway_port="65535")
