@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,19 +15,7 @@ from .harness.contract import Contract, load_contract
 
 #: Access tokens are good for 15 minutes; under emulation a suite takes longer.
 _MEMBER_AGE_S = 300.0
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    shop = parser.getgroup("shop")
-    shop.addoption(
-        "--fuzz-examples", type=int, default=40, help="requests that are made up per operation"
-    )
-    shop.addoption(
-        "--crowd",
-        type=int,
-        default=8,
-        help="how many customers want the same at once; 2 at least, few for an emulated machine",
-    )
+_CROWD_PATIENCE_S = 60.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,6 +38,23 @@ def crowd(request: pytest.FixtureRequest) -> int:
     """Say how many want the same at once."""
     wanted: int = request.config.getoption("--crowd")
     return max(2, wanted)
+
+
+@pytest.fixture(scope="session")
+def crowded(target: Target) -> Target:
+    """Return the shop for those who come at once.
+
+    On a busy host a service gives up another that such a crowd keeps from answering in time. It
+    says so, and when to try again; a deadlock, which the database ends, is an internal error.
+    """
+    return replace(target, patience_s=max(target.patience_s, _CROWD_PATIENCE_S))
+
+
+@pytest.fixture
+def crowding(crowded: Target) -> Iterator[Customer]:
+    """Someone who is logged in, new here, and at many screens at once."""
+    with Customer(crowded) as customer:
+        yield customer.enroll()
 
 
 @pytest.fixture(scope="session")

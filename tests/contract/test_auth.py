@@ -45,15 +45,15 @@ def test_an_address_that_is_too_long_in_lower_case_is_refused(visitor: Customer)
 
 
 def test_concurrent_registrations_of_one_address_make_one_account(
-    target: Target, crowd: int
+    crowded: Target, crowd: int
 ) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    with Customer(target) as first:
+    with Customer(crowded) as first:
         email = first.email
 
     def register(_: int) -> tuple[int, bool]:
-        with Customer(target) as customer:
+        with Customer(crowded) as customer:
             customer.email = email
             return customer.register().status_code, customer.was_late
 
@@ -63,7 +63,7 @@ def test_concurrent_registrations_of_one_address_make_one_account(
     # Who was asked to try again may be the one whose account it is.
     assert created == 1 or (created == 0 and any(late for _, late in answers))
     assert {status for status, _ in answers} <= {201, 409}
-    with Customer(target) as owner:
+    with Customer(crowded) as owner:
         owner.email = email
         assert owner.log_in().status_code == 200
 

@@ -17,14 +17,13 @@ import httpx
 import pytest
 import schemathesis
 
+from .harness.bad_requests import CHECKOUT_BODIES, MEDIA_TYPES, NOT_JSON, OTHER_JSON, REGISTRATIONS
 from .harness.client import CARD, PASSWORD, Customer
 from .harness.contract import METHODS, Operation, load_contract
+from .harness.fuzz import schema
 from .harness.jwt import decode_part, forgeries
 from .harness.payment_gateway import Mode
 from .harness.shop import LocalShop, wait_for
-from .test_checkout import BODIES as CHECKOUT_BODIES
-from .test_errors import MEDIA_TYPES, NOT_JSON, OTHER_JSON, REGISTRATIONS
-from .test_fuzz import schema
 
 pytestmark = pytest.mark.local
 

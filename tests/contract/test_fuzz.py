@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from urllib3.util import Retry
 
 from .harness.client import TRY_AGAIN, Customer, Target
-from .harness.contract import CONTRACT_FILE
+from .harness.fuzz import schema
 
 CHECKS = [
     not_a_server_error,
@@ -34,10 +34,6 @@ CHECKS = [
     unsupported_method,
     ignored_auth,
 ]
-
-# Query parameters that the contract does not have are ignored, as everywhere on the web.
-_CONFIG = schemathesis.Config.from_dict({"generation": {"allow-extra-parameters": False}})
-schema = schemathesis.openapi.from_path(CONTRACT_FILE, config=_CONFIG).exclude(path="/metrics")
 
 
 @pytest.fixture(scope="module")

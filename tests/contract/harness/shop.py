@@ -1,8 +1,8 @@
 """A private shop on this host: each service of a shape in its own container, as it is deployed.
 
-Images, settings, limits, network and gateway are those of the catalogue and of `make build`. Two
-things differ: CPU is not limited, and the payment gateway is a switch in this process, in front of
-the real stripe-mock.
+Images, settings, limits, network and gateway are those of the catalogue and of `make build`. It is
+no stack, as three things have to differ: the payment gateway is a switch in this process, in front
+of the real stripe-mock; time-outs are short, so that they can be waited for; CPU is not limited.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from components.credentials import _Provider as CredentialsProvider
 from shop import catalogue
 from shop.model import Service
 from stacks.artefacts import FILE, Artefacts
+from tests.support import ledger, record
 
 from .client import Target
 from .payment_gateway import PaymentGateway
@@ -38,7 +39,7 @@ from .payment_gateway import PaymentGateway
 MODULES = ("auth", "products", "cart", "payments")
 #: Faster than in production, so that time-outs and recovery can be waited for.
 _HASTE = {"STRIPE_TIMEOUT_S": "1", "STRIPE_MAX_RETRIES": "1", "RECOVERY_INTERVAL_S": "0.5"}
-_READY_TIMEOUT_S = 60.0
+_READY_TIMEOUT_S = 300.0
 _STRIPE_MOCK = "stripe-mock"
 
 
@@ -46,7 +47,7 @@ class HarnessError(Exception):
     """The private shop does not do what the tests need; the message says what."""
 
 
-def wait_for(what: str, check: Callable[[], bool], *, timeout_s: float = 30.0) -> None:
+def wait_for(what: str, check: Callable[[], bool], *, timeout_s: float = 120.0) -> None:
     """Poll `check` every 20 ms until it is true; HarnessError after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not check():
@@ -219,7 +220,9 @@ class LocalShop:
 
     def __init__(self, shape: str) -> None:
         self.shape = shape
-        identity = f"contract-{secrets.token_hex(3)}"
+        self._identity = identity = f"contract-{secrets.token_hex(3)}"
+        ledger.made("private shop", identity)
+        record.deployed("private shop", shape, identity)
         self.prefix = self.network = f"triptych-{identity}"
         # By this label `make clean` finds what is left when nothing else could remove it.
         self.label = f"triptych.stack={identity}"
@@ -232,6 +235,19 @@ class LocalShop:
         except BaseException:
             self.close()
             raise
+
+    @staticmethod
+    def remove_abandoned() -> list[str]:
+        """Remove what killed test runs of this clone left; return the names."""
+        names = [entry.name for entry in ledger.abandoned() if entry.kind == "private shop"]
+        for name in names:
+            containers = docker("ps", "-aq", "--filter", f"label=triptych.stack={name}").split()
+            if containers:
+                docker("rm", "--force", "--volumes", *containers)
+            if docker("network", "ls", "--quiet", "--filter", f"name=^triptych-{name}$"):
+                docker("network", "rm", f"triptych-{name}")
+            ledger.removed(name)
+        return names
 
     def _hire_janitor(self) -> subprocess.Popen[bytes]:
         """Start the process that cleans up once this one closes its standard input, or dies."""
@@ -358,6 +374,7 @@ class LocalShop:
         self._janitor.stdin.close()
         self._janitor.wait()
         shutil.rmtree(self.home, ignore_errors=True)
+        ledger.removed(self._identity)
 
 
 def catalogue_secrets(shape: str) -> set[str]:
