@@ -18,6 +18,7 @@ from bench.figures import Figure, bounded, not_tested
 from probe import project, store
 from probe.errors import ProbeError
 from toolchain.paths import Paths
+from toolchain.unit_tests import command
 
 IMAGES_MB: Final = 300.0
 FIRST_ROW_S: Final = 900.0
@@ -69,8 +70,7 @@ def images(artefacts: Mapping[str, Any]) -> Figure:
 def unit_tests(root: Path) -> Figure:
     """Return how long the unit tests take; if they fail there is nothing to time."""
     name = "unit-tests"
-    argv = [sys.executable, "-m", "pytest", "tests/unit", "-n", "auto", "-q"]
-    argv += ["-p", "no:cacheprovider"]
+    argv = command(sys.executable, ["-q", "-p", "no:cacheprovider"])
     began = time.monotonic()
     try:
         done = subprocess.run(
