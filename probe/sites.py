@@ -6,6 +6,7 @@ import ipaddress
 import random
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 
 import libvirt
 import psutil
@@ -15,13 +16,40 @@ from probe.errors import ProbeError
 
 #: Subnets are taken from here; the default of ``vm_subnet`` is its first.
 RANGE = ipaddress.IPv4Network("10.91.0.0/16")
+#: Where the kernel says which ports it gives to connections (ip-sysctl.rst).
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+#: Services that have a port of their own mostly have one below this.
+_FIRST_PORT = 20_000
+_PORTS_TRIED = 200
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """Return a TCP port that nobody listens on at this moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-        sock.bind((address, 0))
-        return int(sock.getsockname()[1])
+    """Return a TCP port that nobody listens on, and that the kernel gives no connection.
+
+    A deployment keeps its port while load opens thousands of connections: one from the kernel's
+    own range could be taken by any of them while a container is made anew. Raises ProbeError if
+    there is none.
+    """
+    first, last = _ephemeral_ports()
+    below, above = range(_FIRST_PORT, first), range(last + 1, 2**16)
+    ports = [*below, *above]
+    for port in random.sample(ports, min(_PORTS_TRIED, len(ports))):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+            try:
+                sock.bind((address, port))
+            except OSError:
+                continue
+            return port
+    raise ProbeError(f"no TCP port from {_FIRST_PORT} on is free at {address}")
+
+
+def _ephemeral_ports() -> tuple[int, int]:
+    """Return the first and the last port that the kernel gives to connections."""
+    try:
+        first, last = _EPHEMERAL.read_text().split()
+    except OSError:
+        return 32768, 60999
+    return int(first), int(last)
 
 
 def free_subnet(rng: random.Random, taken: Iterable[ipaddress.IPv4Network]) -> str:

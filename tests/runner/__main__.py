@@ -143,6 +143,7 @@ class Run:
         self._times = times
         self._no_skip = no_skip
         self._last_s = last_times(times) if times else {}
+        self._names = {suite.name for suite in chosen}
         self._waiting = lanes.in_order(chosen, self._last_s)
         self._running: dict[Suite, Process] = {}
         self._outcomes: list[Outcome] = []
@@ -241,8 +242,8 @@ class Run:
 
     def _without_running(self, suite: Suite) -> Outcome | None:
         """Return what becomes of a suite that is left out or can't run; None if it is to run."""
-        if suite.otherwise and accelerator.detect().kind == "tcg":
-            why = f"machines are emulated here; {suite.otherwise}"
+        if suite.seen_in in self._names and accelerator.detect().kind == "tcg":
+            why = f"machines are emulated here; its main part is seen in {suite.seen_in}"
             return Outcome(suite.name, "left out", why)
         if why := self._hindered(suite):
             return Outcome(suite.name, "not run", why)
@@ -287,7 +288,7 @@ class Run:
         if outcome.state != "passed" or suite.is_command:
             self._show(process.log)
         if outcome.state == "failed":
-            for need in sorted(suite.needs - self._dead.keys()):
+            for need in sorted(set(suite.needs) - self._dead.keys()):
                 if reason := _ask(need):
                     self._dead[need] = reason
                     self._say(f"{reason}: what else needs it is not run")

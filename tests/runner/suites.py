@@ -7,7 +7,6 @@ An emulated machine could take more, but most of its life the limits of its serv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,8 +20,8 @@ class Suite:
     `arguments` are pytest's, or with `is_command` a whole command line. One that `measures_first`
     begins with tests that measure the host: it starts before all others, which wait until it has
     done that. One that is `alone` measures the host most of its time: it runs at the end, with
-    nothing beside it. One that is about a machine may be left out where machines are emulated, if
-    `otherwise` says what shows the main part of it then.
+    nothing beside it. One whose main part is also `seen_in` another suite is left out where
+    machines are emulated and that other one runs.
     """
 
     name: str
@@ -30,152 +29,142 @@ class Suite:
     cores: float
     memory_mib: int
     usually_s: float
-    needs: frozenset[Need] = frozenset()
+    needs: tuple[Need, ...] = ()
     is_command: bool = False
     measures_first: bool = False
     alone: bool = False
-    otherwise: str = ""
-
-
-def _suite(
-    name: str,
-    *arguments: str,
-    cores: float,
-    memory_mib: int,
-    usually_s: float,
-    needs: Sequence[Need] = (),
-    is_command: bool = False,
-    measures_first: bool = False,
-    alone: bool = False,
-    otherwise: str = "",
-) -> Suite:
-    return Suite(
-        *(name, arguments, cores, memory_mib, usually_s, frozenset(needs)),
-        *(is_command, measures_first, alone, otherwise),
-    )
+    seen_in: str = ""
 
 
 _LIFE = "tests/e2e/test_life.py"
 _PROBE = "tests/e2e/test_probe.py"
 
 SUITES = (
-    _suite(
+    Suite(
         "kubernetes",
-        *("tests/e2e/test_cluster.py", _LIFE),
-        "--kinds=kubernetes-microservices,kubernetes-monolith",
+        (
+            *("tests/e2e/test_cluster.py", _LIFE),
+            "--kinds=kubernetes-microservices,kubernetes-monolith",
+        ),
         cores=1.4,
         memory_mib=4000,
         usually_s=1300,
         needs=("docker",),
         measures_first=True,
     ),
-    _suite(
+    Suite(
         "machine with monolith",
-        *(_LIFE, "--kinds=vm-monolith"),
+        (_LIFE, "--kinds=vm-monolith"),
         cores=1.0,
         memory_mib=2500,
         usually_s=1100,
         needs=("libvirt",),
     ),
-    _suite(
+    Suite(
         "machine with microservices",
-        *(_LIFE, "--kinds=vm-microservices"),
+        (_LIFE, "--kinds=vm-microservices"),
         cores=1.0,
         memory_mib=2500,
         usually_s=850,
         needs=("libvirt",),
-        otherwise="side by side brings one up and buys in it",
+        seen_in="side by side",
     ),
-    _suite(
+    Suite(
         "docker",
-        *(_LIFE, "--kinds=docker-microservices,docker-monolith"),
+        (_LIFE, "--kinds=docker-microservices,docker-monolith"),
         cores=1.0,
         memory_mib=2500,
         usually_s=900,
         needs=("docker",),
     ),
-    _suite(
+    Suite(
         "private shops",
-        *("tests/contract", "tests/browser", "-m", "local"),
+        ("tests/contract", "tests/browser", "-m", "local"),
         cores=1.0,
         memory_mib=2000,
         usually_s=600,
         needs=("docker",),
     ),
-    _suite(
+    Suite(
         "probe in docker",
-        f"{_PROBE}::test_a_short_comparison[docker-microservices]",
-        f"{_PROBE}::test_what_is_done_to_a_living_stack[docker-microservices]",
-        f"{_PROBE}::test_ctrl_c_leaves_nothing_and_the_run_goes_on",
-        f"{_PROBE}::test_what_a_killed_run_left_is_cleaned_by_the_next",
+        (
+            f"{_PROBE}::test_a_short_comparison[docker-microservices]",
+            f"{_PROBE}::test_what_is_done_to_a_living_stack[docker-microservices]",
+            f"{_PROBE}::test_ctrl_c_leaves_nothing_and_the_run_goes_on",
+            f"{_PROBE}::test_what_a_killed_run_left_is_cleaned_by_the_next",
+        ),
         cores=1.0,
         memory_mib=1500,
         usually_s=500,
         needs=("docker", "libvirt"),
     ),
-    _suite(
+    Suite(
         "probe in kubernetes",
-        f"{_PROBE}::test_a_short_comparison[kubernetes-monolith]",
-        f"{_PROBE}::test_what_is_done_to_a_living_stack[kubernetes-monolith]",
+        (
+            f"{_PROBE}::test_a_short_comparison[kubernetes-monolith]",
+            f"{_PROBE}::test_what_is_done_to_a_living_stack[kubernetes-monolith]",
+        ),
         cores=1.0,
         memory_mib=3000,
         usually_s=330,
         needs=("docker", "libvirt"),
     ),
-    _suite(
+    Suite(
         "probe in a machine",
-        f"{_PROBE}::test_a_short_comparison[vm-monolith]",
+        (f"{_PROBE}::test_a_short_comparison[vm-monolith]",),
         cores=1.0,
         memory_mib=2500,
         usually_s=400,
         needs=("docker", "libvirt"),
     ),
-    _suite(
+    Suite(
         "measured alone",
-        f"{_PROBE}::test_costs_of_a_known_size_are_found",
-        "tests/tools/test_faults_under_load.py",
+        (
+            f"{_PROBE}::test_costs_of_a_known_size_are_found",
+            "tests/tools/test_faults_under_load.py",
+        ),
         cores=1.0,
         memory_mib=2000,
         usually_s=240,
         needs=("docker", "libvirt"),
         alone=True,
     ),
-    _suite(
+    Suite(
         "side by side",
-        "tests/e2e/test_side_by_side.py",
+        ("tests/e2e/test_side_by_side.py",),
         cores=2.0,
         memory_mib=5000,
         usually_s=600,
         needs=("docker", "libvirt"),
     ),
-    _suite(
+    Suite(
         "bad input",
-        "tests/e2e/test_bad_input.py",
+        ("tests/e2e/test_bad_input.py",),
         cores=0.7,
         memory_mib=500,
         usually_s=120,
         needs=("docker", "libvirt"),
     ),
-    _suite(
+    Suite(
         "plugins",
-        "tests/plugins",
+        ("tests/plugins",),
         cores=0.7,
         memory_mib=800,
         usually_s=200,
         needs=("docker", "libvirt"),
     ),
-    _suite(
+    Suite(
         "gateway",
-        *("tests/gateway", "tests/tools", "--ignore=tests/tools/test_faults_under_load.py"),
+        ("tests/gateway", "tests/tools", "--ignore=tests/tools/test_faults_under_load.py"),
         cores=0.6,
         memory_mib=500,
         usually_s=60,
         needs=("docker",),
     ),
-    _suite("units", "tests/unit", cores=1.0, memory_mib=800, usually_s=90),
-    _suite(
+    Suite("units", ("tests/unit",), cores=1.0, memory_mib=800, usually_s=90),
+    Suite(
         "checks",
-        *("-m", "toolchain", "checks"),
+        ("-m", "toolchain", "checks"),
         cores=1.0,
         memory_mib=2000,
         usually_s=120,

@@ -8,7 +8,6 @@ import os
 import random
 import secrets
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from probe import sites
 from shop import catalogue
 from tests.support import ROOT, ledger, record
 from tests.support.record import say
@@ -243,13 +243,6 @@ def cluster_state(kubeconfig: str) -> str:
     return "\n".join(said)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def free_subnet() -> str:
     routes = output_of("ip", "-4", "route")
     while True:
@@ -271,7 +264,7 @@ class Stacks:
         ledger.made("stack", stack.name)
         self._made.append(stack)
         stack.run("stack", "init", "--no-select")
-        port, subnet = {"gateway_port": str(free_port())}, {"vm_subnet": free_subnet()}
+        port, subnet = {"gateway_port": str(sites.free_port())}, {"vm_subnet": free_subnet()}
         own = {"docker": port, "kubernetes": port, "vm": subnet, "dev": {**port, **subnet}}
         stack.set(model=model, **{**own[model], **config})
         return stack

@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from components.credentials import _Provider as CredentialsProvider
+from probe import sites
 from shop import catalogue
 from shop.model import Service
 from stacks.artefacts import FILE, Artefacts
@@ -59,14 +59,6 @@ def wait_for(what: str, check: Callable[[], bool], *, timeout_s: float = 120.0) 
 def api_services(shape: str) -> tuple[str, ...]:
     """Return the names of a shape's services that answer the API."""
     return tuple(s.name for s in catalogue.services(shape) if s.name in (*MODULES, "monolith"))
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def docker(*arguments: str) -> str:
@@ -269,7 +261,7 @@ class LocalShop:
         host = docker(
             "network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", self.network
         )
-        port = free_port()
+        port = sites.free_port()
         material = CredentialsProvider().create(
             {"dns_names": ["localhost"], "ip_addresses": ["127.0.0.1"]}
         )

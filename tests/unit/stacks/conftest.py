@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import pytest
 
+from probe import sites
 from shop import catalogue
 from shop.model import Service
 from tests.support.pulumi_mocks import Build, Deployed
@@ -58,7 +58,4 @@ def vm(built: Build, shape: str) -> Deployed:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return sites.free_port()
