@@ -33,6 +33,7 @@ def free_port(address: str = "127.0.0.1") -> int:
     first, last = _ephemeral_ports()
     below, above = range(_FIRST_PORT, first), range(last + 1, 2**16)
     ports = [*below, *above]
+    port: int
     for port in random.sample(ports, min(_PORTS_TRIED, len(ports))):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
             try:

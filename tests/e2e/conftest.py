@@ -7,7 +7,7 @@ marker, and comes later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 from shop import catalogue
 from tests.conftest import leave_out
 from tests.support.inner import Inner
+from tests.support.probing import COMPARED
 from tests.support.stacks import READY_TIMEOUT_S, Deployed, Shop, Stack, Stacks
 
 #: Each model with each shape, its own first.
@@ -47,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "only_models(names): is about these models alone",
         "own_cluster: is about a stack with a cluster of its own",
         "guest: is about a stack in another one's cluster",
+        "no_guest: is about all others",
+        "not_compared: is about deployments that test_probe.py does not compare",
         "follows: goes on after a measurement of the host that it has to do with",
         "breaks(reason): leaves others something else than it found",
         "ends(reason): takes away what others use",
@@ -68,7 +71,13 @@ def _is_own_cluster(kind: tuple[str, str]) -> bool:
 
 
 #: The kinds that a marker leaves a test.
-ABOUT = {"own_shape": _is_own, "own_cluster": _is_own_cluster, "guest": _is_guest}
+ABOUT: dict[str, Callable[[tuple[str, str]], bool]] = {
+    "own_shape": _is_own,
+    "own_cluster": _is_own_cluster,
+    "guest": _is_guest,
+    "no_guest": lambda kind: not _is_guest(kind),
+    "not_compared": lambda kind: kind not in COMPARED,
+}
 
 
 def _chosen(config: pytest.Config) -> list[tuple[str, str]]:

@@ -170,17 +170,15 @@ class TestWhileItIsUp:
     ) -> None:
         start_contract(suites, stack, shop).finish(request)
 
+    @pytest.mark.no_guest  # people walk through the same pages elsewhere, and the same gateway
     def test_the_storefront(
         self, request: pytest.FixtureRequest, stack: Stack, shop: Shop, suites: Suites
     ) -> None:
-        if stack.is_guest:
-            return  # People walk through the same pages elsewhere, and through the same gateway.
         start_storefront(suites, stack, shop).finish(request)
 
+    @pytest.mark.not_compared
     def test_the_probe_measures_it(self, request: pytest.FixtureRequest, stack: Stack) -> None:
-        """As a user measures a stack that is up; how one comes up is in test_probe.py."""
-        if stack.is_guest:
-            return  # Its platform is the host's.
+        """As a user measures a stack that is up; all others are compared in test_probe.py."""
         done = run_probe("measure", "--stack", stack.name, "--quick", timeout_s=300)
         assert done.returncode == 0, done.stdout + done.stderr
         run = measured_run(done.stdout)

@@ -21,6 +21,7 @@ from probe.records import Sample
 from shop import catalogue
 from tests.support import ROOT
 from tests.support.probing import (
+    COMPARED,
     Runs,
     assert_is_whole,
     assert_memory_adds_up,
@@ -38,16 +39,11 @@ pytestmark = pytest.mark.e2e
 
 #: Under emulation on a busy machine a guest takes its time.
 TIMEOUT_S = {"docker": 240, "kubernetes": 400, "vm": 900}
-#: What is done to a living stack. In a cluster an update is looked at alone (test_cluster.py).
+#: What is done to a living stack: one serves all that is asked of its model. In a cluster an update
+#: is looked at alone (test_cluster.py).
 LIVING = {
     "docker": ("isolation", "balancing", "rollout", "portability", "persistence"),
     "kubernetes": ("isolation", "balancing", "portability", "persistence"),
-}
-#: What is compared, and by what: a deployment serves all that is asked of its model.
-EXPERIMENTS = {
-    ("docker", "microservices"): (*DEFAULT, *LIVING["docker"]),
-    ("kubernetes", "monolith"): (*DEFAULT, *LIVING["kubernetes"]),
-    ("vm", "monolith"): DEFAULT,
 }
 
 
@@ -61,8 +57,6 @@ def results(request: pytest.FixtureRequest) -> Iterator[Runs]:
 class Comparison:
     """A run that has ended: its folder, and its samples."""
 
-    model: str
-    shape: str
     folder: Path
     samples: tuple[Sample, ...]
 
@@ -83,17 +77,17 @@ def compare(runs: Runs, model: str, shape: str, experiments: Sequence[str]) -> C
     assert done.returncode == 0, done.stdout + done.stderr
     assert left_behind(run) == []
     folder = ROOT / "results" / run
-    return Comparison(model, shape, folder, assert_is_whole(folder, model, shape))
+    return Comparison(folder, assert_is_whole(folder, model, shape))
 
 
 @pytest.fixture(scope="module")
 def compared() -> Iterator[Callable[[str, str], Comparison]]:
     """Return what gives the comparison of a deployment, made when first asked for."""
     with Runs(__name__) as runs:
-        yield functools.cache(lambda m, s: compare(runs, m, s, EXPERIMENTS[m, s]))
+        yield functools.cache(lambda m, s: compare(runs, m, s, (*DEFAULT, *LIVING.get(m, ()))))
 
 
-@pytest.mark.parametrize(("model", "shape"), EXPERIMENTS)
+@pytest.mark.parametrize(("model", "shape"), COMPARED)
 def test_a_short_comparison(
     compared: Callable[[str, str], Comparison], model: str, shape: str
 ) -> None:
@@ -130,7 +124,7 @@ BLOCKED = {
 }
 
 
-@pytest.mark.parametrize(("model", "shape"), [side for side in EXPERIMENTS if side[0] in LIVING])
+@pytest.mark.parametrize(("model", "shape"), [side for side in COMPARED if side[0] in LIVING])
 def test_what_is_done_to_a_living_stack(
     compared: Callable[[str, str], Comparison], model: str, shape: str
 ) -> None:

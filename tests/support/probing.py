@@ -23,6 +23,8 @@ from probe.records import Sample, Trial
 from shop import catalogue
 from tests.support import ROOT, record
 
+#: The deployments that tests/e2e/test_probe.py compares; all others are measured as they are up.
+COMPARED = (("docker", "microservices"), ("kubernetes", "monolith"), ("vm", "monolith"))
 SCHEMA = json.loads((Path(probe.__file__).parent / "schema" / "sample.schema.json").read_text())
 
 
