@@ -47,7 +47,15 @@ def recorded(
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "tests.runner.recorder"),
-            *("-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(file)),
+            *(
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:schemathesis",
+                "--rootdir",
+                str(tmp_path),
+                str(file),
+            ),
         ],
         cwd=tmp_path,
         env={

@@ -42,6 +42,7 @@ def suite(name: str, script: str, *more: str, needs: tuple[Need, ...] = ()) -> S
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(runner, "FOLDER", tmp_path / "tests")
+    monkeypatch.setattr(runner, "_POLL_S", 0.02)
     monkeypatch.setattr(ledger, "FILE", tmp_path / "ledger.jsonl")
     monkeypatch.setattr(runner, "_ask", lambda _need: "")
     return tmp_path / "tests"
@@ -81,7 +82,7 @@ def test_others_wait_until_the_first_has_measured(
     # Says that it has measured, and goes on until another one has begun.
     measures = f"""
 import os, pathlib, time
-time.sleep(1)
+time.sleep(0.3)
 pathlib.Path({str(seen)!r}).write_text("measured")
 with open(os.environ["TRIPTYCH_TEST_RECORD"], "a") as record:
     record.write('{{"event": "measured", "at_s": 0}}' + chr(10))

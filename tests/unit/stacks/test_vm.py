@@ -72,12 +72,18 @@ class TestVm:
         with pytest.raises(ArtefactsError, match='"microservices" is not built yet'):
             build_stack("vm", shape="microservices")
 
-    def test_kernel_arguments_are_as_upstream_reads_them_back(self, vm: Deployed) -> None:
-        (domain,) = vm.of("Domain")
+    def test_kernel_arguments_are_as_upstream_reads_them_back(self, build_stack: Build) -> None:
+        (domain,) = build_stack("vm", vm_accelerator="kvm").of("Domain")
         assert domain.inputs["cmdlines"] == [
             {"root": "/dev/vda", "console": "ttyS0", "oops": "panic", "panic": "1"},
             {"_": "quiet rw"},
         ]
+
+    def test_an_emulated_processor_does_not_speculate(self, build_stack: Build) -> None:
+        (domain,) = build_stack("vm", vm_accelerator="tcg").of("Domain")
+        valued, plain = domain.inputs["cmdlines"]
+        assert valued["mitigations"] == "off"
+        assert plain == {"_": "no5lvl quiet rw"}
 
     def test_cold_brings_its_own_disk_and_kernel(self, build_stack: Build) -> None:
         deployed = build_stack("vm", keep_images=False)
