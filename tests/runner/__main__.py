@@ -208,9 +208,7 @@ class Run:
             process.signal(number)
 
     def _start_what_fits(self) -> None:
-        while not any(process.has_the_host for process in self._running.values()) and (
-            suite := lanes.next_to_start(self._waiting, self._running, self._room)
-        ):
+        while suite := lanes.next_to_start(self._may_start(), self._running, self._room):
             self._waiting.remove(suite)
             if outcome := self._without_running(suite):
                 self._outcomes.append(outcome)
@@ -221,6 +219,11 @@ class Run:
             last = self._last_s.get(suite.name, suite.usually_s)
             self._say(f"lane {lane}: {suite.name}, about {clock(last)}")
             self._running[suite] = Process(suite, lane, time.time(), self._argv(suite))
+
+    def _may_start(self) -> list[Suite]:
+        if any(process.has_the_host for process in self._running.values()):
+            return [suite for suite in self._waiting if suite.gives_way]
+        return self._waiting
 
     def _argv(self, suite: Suite) -> list[str]:
         if suite.is_command:

@@ -19,7 +19,8 @@ class Suite:
 
     `arguments` are pytest's, or with `is_command` a whole command line. One that `measures_first`
     begins with tests that measure the host: it starts before all others, which wait until it has
-    done that. One that is `alone` measures the host most of its time: it runs at the end, with
+    done that, unless they are of short tests alone: such a suite `gives_way` at the gate within
+    seconds. One that is `alone` measures the host most of its time: it runs at the end, with
     nothing beside it. One whose main part is also `seen_in` another suite is left out where
     machines are emulated and that other one runs.
     """
@@ -32,6 +33,7 @@ class Suite:
     needs: tuple[Need, ...] = ()
     is_command: bool = False
     measures_first: bool = False
+    gives_way: bool = False
     alone: bool = False
     seen_in: str = ""
 
@@ -160,8 +162,9 @@ SUITES = (
         memory_mib=500,
         usually_s=60,
         needs=("docker",),
+        gives_way=True,
     ),
-    Suite("units", ("tests/unit",), cores=1.0, memory_mib=800, usually_s=90),
+    Suite("units", ("tests/unit",), cores=1.0, memory_mib=800, usually_s=90, gives_way=True),
     Suite(
         "checks",
         ("-m", "toolchain", "checks"),

@@ -75,29 +75,35 @@ def test_all_that_pass(run: Callable[..., tuple[int, str]]) -> None:
     assert said.splitlines()[-1] == "0 passed, 0 failed, 0 skipped"
 
 
-def test_others_wait_until_the_first_has_measured(
+def test_others_wait_until_the_first_has_measured_but_those_that_give_way(
     run: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path
 ) -> None:
     seen = tmp_path / "seen"
-    # Says that it has measured, and goes on until another one has begun.
+    seen.touch()
+    # Says that it has measured once the one has begun that may, and goes on until all have.
     measures = f"""
 import os, pathlib, time
+seen = pathlib.Path({str(seen)!r})
+def wait_for(name):
+    while name not in seen.read_text():
+        time.sleep(0.02)
+wait_for("gives way")
 time.sleep(0.3)
-pathlib.Path({str(seen)!r}).write_text("measured")
+with seen.open("a") as file:
+    file.write("measured, ")
 with open(os.environ["TRIPTYCH_TEST_RECORD"], "a") as record:
     record.write('{{"event": "measured", "at_s": 0}}' + chr(10))
-while "begun" not in pathlib.Path({str(seen)!r}).read_text():
-    time.sleep(0.05)
+wait_for("other")
 """
-    begins = f"""
-import pathlib
-seen = pathlib.Path({str(seen)!r})
-seen.write_text(seen.read_text() + " begun")
-"""
+
+    def begins(name: str) -> Suite:
+        script = f"open({str(seen)!r}, 'a').write({name!r} + ', ')"
+        return suite(name, script)
+
     first = replace(suite("first", measures), measures_first=True)
-    code, _ = run(suite("other", begins), first)
+    code, _ = run(begins("other"), replace(begins("gives way"), gives_way=True), first)
     assert code == 0
-    assert seen.read_text() == "measured begun"
+    assert seen.read_text() == "gives way, measured, other, "
 
 
 @pytest.mark.parametrize(
