@@ -77,6 +77,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="of each test with many inputs only so many; 0 is all (few for an emulated machine)",
     )
     group.addoption(
+        "--no-axe",
+        action="store_true",
+        help="do not check the pages' accessibility: another way leads to pages that were checked",
+    )
+    group.addoption(
         "--crowd",
         type=int,
         default=8,

@@ -28,7 +28,9 @@ def browser(target: Target) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def people(browser: Browser, target: Target) -> Iterator[Callable[..., Person]]:
+def people(
+    browser: Browser, target: Target, pytestconfig: pytest.Config
+) -> Iterator[Callable[..., Person]]:
     """Return what brings somebody to the shop, with a screen of their own."""
     came: list[Person] = []
 
@@ -44,7 +46,8 @@ def people(browser: Browser, target: Target) -> Iterator[Callable[..., Person]]:
             locale="en-GB",
         )
         context.set_default_timeout(_PATIENCE_MS)
-        came.append(Person(context, patient=target.patience_s > 0))
+        uses_axe = not pytestconfig.getoption("--no-axe")
+        came.append(Person(context, patient=target.patience_s > 0, uses_axe=uses_axe))
         return came[-1]
 
     yield person

@@ -45,13 +45,16 @@ def _axe() -> str:
 class Person:
     """One browser profile with a page in front, whose troubles are collected.
 
-    To somebody patient an answer that nothing is to be had just now, and when to try again, is no
-    trouble: the page has to cope with it.
+    Who `uses_axe` has axe-core look at each page, too. To somebody patient an answer that nothing
+    is to be had just now, and when to try again, is no trouble: the page has to cope with it.
     """
 
-    def __init__(self, context: BrowserContext, *, patient: bool = False) -> None:
+    def __init__(
+        self, context: BrowserContext, *, patient: bool = False, uses_axe: bool = True
+    ) -> None:
         self.context = context
         self._patient = patient
+        self._uses_axe = uses_axe
         self.email = f"person-{uuid4().hex[:12]}@example.test"
         self.troubles: list[str] = []
         self.refusals: set[str] = set()
@@ -194,11 +197,14 @@ class Person:
     # What a person may not run into.
 
     def assert_accessible(self) -> None:
-        """Fail if axe-core finds anything on the page as it is now."""
+        """Fail if axe-core finds anything on the page as it is now, where it is used."""
+        if not self._uses_axe:
+            return
         # Colours on their way to others are no colours to judge.
         self.page.evaluate("Promise.allSettled(document.getAnimations().map((a) => a.finished))")
         options: dict[str, Any] = {"runOnly": {"type": "tag", "values": _AXE_TAGS}}
-        self.page.evaluate(_axe())
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(_axe())
         found = self.page.evaluate("(options) => axe.run(document, options)", options)
         told = [
             f"{each['id']} ({each['impact']}): {node['html'][:160]}"

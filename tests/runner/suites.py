@@ -134,7 +134,7 @@ SUITES = (
     Suite(
         "side by side",
         ("tests/e2e/test_side_by_side.py",),
-        cores=2.0,
+        cores=1.4,
         memory_mib=5000,
         usually_s=600,
         needs=("docker", "libvirt"),
