@@ -27,6 +27,19 @@ export function createLog(
   );
 }
 
+/** Makes records of what Node itself would print: warnings, and errors that nobody caught. */
+export function hearTheRuntime(root: Logger): void {
+  const log = root.child({ logger: "node" });
+  process.removeAllListeners("warning");
+  process.on("warning", (warning) => {
+    log.warn({ exception: warning }, warning.message);
+  });
+  process.on("uncaughtException", (error) => {
+    log.fatal({ exception: error }, "uncaught exception");
+    process.exit(1);
+  });
+}
+
 /** Returns an error in one line. */
 export function reason(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return reason(error.errors[0]);

@@ -5,7 +5,7 @@ import { Accounts } from "./accounts/repository";
 import { LoginBrake, Sessions } from "./accounts/sessions";
 import { AccessTokens } from "./accounts/tokens";
 import { createApp } from "./app";
-import { createLog, reason } from "./log";
+import { createLog, hearTheRuntime, reason } from "./log";
 import { readSettings, SettingsError } from "./settings";
 import { Startup } from "./startup";
 import { Database } from "./stores/database";
@@ -15,6 +15,7 @@ async function main(): Promise<void> {
   const settings = readSettings(process.env);
   const tokens = await AccessTokens.create(settings);
   const log = createLog(settings);
+  hearTheRuntime(log);
   const mainLog = log.child({ logger: "auth.main" });
   const database = new Database(settings, log);
   const valkey = new Valkey(settings, log);

@@ -115,6 +115,29 @@ test("gives up after the time it was given", async () => {
   expect(stdout).not.toContain("    at ");
 });
 
+test("what Node itself says are records", async () => {
+  // Once the service listens to its signals, all else that it listens to is in place.
+  const says = `process.on("newListener", (event) => {
+    if (event !== "SIGINT") return;
+    process.emitWarning("of this");
+    setImmediate(() => { void Promise.reject(new Error("that nobody caught")); });
+  });`;
+  const imported = `data:text/javascript,${encodeURIComponent(says)}`;
+  const { outcome } = await start({ NODE_OPTIONS: `--import=${imported}` });
+  const { code, stdout, stderr } = await outcome;
+  expect([code, stderr]).toEqual([1, ""]);
+  const records = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((record) => record.logger === "node");
+  expect(records).toMatchObject([
+    { level: "warning", message: "of this" },
+    { level: "critical", message: "uncaught exception" },
+  ]);
+  expect(records[1]?.exception).toContain("Error: that nobody caught");
+});
+
 test("a port that is taken is one line", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
 
 from shopcore.context import accept_request_id, request_id
@@ -34,6 +35,43 @@ def test_exceptions_stay_in_the_log() -> None:
     except ValueError:
         record = logging.makeLogRecord({"msg": "m", "exc_info": sys.exc_info()})
     assert "ValueError: why" in json.loads(JsonFormatter("r").format(record))["exception"]
+
+
+#: All ways in which Python itself says something.
+SAYS = """
+import threading, warnings
+from shopcore.logs import configure_logging
+
+configure_logging("INFO", "r1")
+warnings.warn("of this")
+
+class Breaks:
+    def __del__(self):
+        raise ValueError("when it goes")
+
+Breaks()
+
+def fails():
+    raise KeyError("beside")
+
+thread = threading.Thread(target=fails)
+thread.start()
+thread.join()
+raise OSError("at the end")
+"""
+
+
+def test_what_python_itself_says_are_records() -> None:
+    done = subprocess.run([sys.executable, "-c", SAYS], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == ""
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "of this" in records[0]["message"]
+    assert [record["exception"].splitlines()[-1] for record in records[1:]] == [
+        "ValueError: when it goes",
+        "KeyError: 'beside'",
+        "OSError: at the end",
+    ]
 
 
 def test_request_ids_are_kept_or_replaced() -> None:

@@ -170,8 +170,14 @@ class Container:
         return done.stdout
 
     def records(self) -> list[dict[str, Any]]:
-        """Return its log as the records that it consists of."""
-        return [json.loads(line) for line in self.log().splitlines()]
+        """Return its log as the records that it consists of. Raises HarnessError if it does not."""
+        found = []
+        for line in self.log().splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError as error:
+                raise HarnessError(f"{self.name} logged what is no record: {line!r}") from error
+        return found
 
     def stop(self, how: signal.Signals | None = None) -> int:
         """Send its stop signal, or another one, wait for its end, and return the exit code."""

@@ -3,7 +3,9 @@
 import json
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
+from types import TracebackType
 
 from shopcore.context import request_id
 
@@ -38,7 +40,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str, release: str) -> None:
-    """Send every logger, uvicorn's too, through the JSON formatter."""
+    """Send every logger, uvicorn's too, and Python's own words through the JSON formatter."""
     # What no line has is not found out for each: the caller, threads, processes.
     logging._srcfile = None
     logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
@@ -48,3 +50,33 @@ def configure_logging(level: str, release: str) -> None:
     # Libraries that would log each request or statement a second time.
     for noisy in ("stripe", "urllib3", "sqlalchemy.engine", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    _hear_the_interpreter()
+
+
+def _hear_the_interpreter() -> None:
+    """Make records of what Python would print: warnings, and exceptions that nobody caught."""
+    logging.captureWarnings(True)
+    log = logging.getLogger("python")
+
+    def uncaught(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        log.critical("uncaught exception", exc_info=(kind, error, trace))
+
+    def uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+        if args.exc_type is not SystemExit:
+            error = args.exc_value or args.exc_type()
+            log.error("uncaught exception", exc_info=(args.exc_type, error, args.exc_traceback))
+
+    def ignored(args: "sys.UnraisableHookArgs") -> None:
+        error = args.exc_value or args.exc_type()
+        extra = {"object": repr(args.object)}
+        log.error(
+            args.err_msg or "exception ignored",
+            exc_info=(args.exc_type, error, args.exc_traceback),
+            extra=extra,
+        )
+
+    sys.excepthook = uncaught
+    threading.excepthook = uncaught_in_thread
+    sys.unraisablehook = ignored
