@@ -30,6 +30,8 @@ from toolchain import accelerator
 #: pytest's exit code where no test was chosen.
 _NO_TESTS = 5
 _POLL_S = 0.5
+#: An engine is at work for as long at least.
+_NOTICE_S = 3.0
 #: It asks the daemons, so it costs something; what lives shorter is small.
 _SAMPLE_S = 20.0
 _TELL_S = 60.0
@@ -176,7 +178,7 @@ class Run:
         self._stopped = self._stopped or f"stopped by {signal.Signals(number).name}"
 
     def _loop(self) -> None:
-        sampled_s = told_s = time.monotonic()
+        noticed_s = sampled_s = told_s = time.monotonic()
         ended_s = 0.0
         while self._running or (self._waiting and not self._stopped):
             now_s = time.monotonic()
@@ -190,6 +192,9 @@ class Run:
                 self._end_all(signal.SIGKILL)
             if not self._stopped:
                 self._start_what_fits()
+            if now_s - noticed_s > _NOTICE_S:
+                noticed_s = now_s
+                self._usage.notice()
             if now_s - sampled_s > _SAMPLE_S:
                 sampled_s = now_s
                 self._usage.sample()
@@ -266,6 +271,7 @@ class Run:
     def _ended(self, process: Process, code: int, cpu_s: float) -> None:
         suite = process.suite
         del self._running[suite]
+        self._usage.notice()
         self._usage.sample()
         took_s = time.time() - process.began_s
         outcome = Outcome(

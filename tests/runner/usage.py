@@ -35,19 +35,23 @@ class Usage:
     deployed_cpu_s: dict[str, float] = field(default_factory=dict)
     _favoured: set[int] = field(default_factory=set)
 
-    def sample(self) -> None:
-        """Take a reading; favour the machines that it meets for the first time."""
+    def notice(self) -> None:
+        """Look whose stacks are deployed just now; favour machines that were not there before."""
         self._suite_of_stack |= {e.name: e.suite for e in ledger.entries() if e.suite}
         self._suite_of_stack |= _stacks_of_engines()
+        for pid, stack, _ in _machines():
+            if pid not in self._favoured and self._suite(stack):
+                self._favoured.add(pid)
+                favour(pid)
+
+    def sample(self) -> None:
+        """Take a reading."""
         for container, stack in _containers():
             if suite := self._suite(stack):
                 self._add(suite, container, self._container_cpu_s(container))
         for pid, stack, cpu_s in _machines():
             if suite := self._suite(stack):
                 self._add(suite, f"machine {pid}", cpu_s)
-                if pid not in self._favoured:
-                    self._favoured.add(pid)
-                    favour(pid)
 
     def _suite(self, stack: str) -> str:
         # A stack of all models has others', with the model behind its own name.
@@ -68,8 +72,10 @@ class Usage:
                 pid = int(_docker("inspect", "--format", "{{.State.Pid}}", container) or 0)
                 if not pid:
                     return None
-                where = cgroups.membership(pid)
-                self._places[container] = cgroups.above(where, container)
+                place = cgroups.above(cgroups.membership(pid), container)
+                if container not in place.cpu.name:
+                    return None  # only just made, it is still where the daemon is
+                self._places[container] = place
             return cgroups.usage_of(self._places[container]).cpu_s
         except (OSError, KeyError, ValueError):
             return None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from probe import cgroups
+from probe.cgroups import Membership
 from tests.runner import usage
 from tests.runner.usage import Usage, favour
 from tests.support import ledger
@@ -27,6 +31,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
 def test_what_a_stack_takes_is_its_suites(host: dict[str, float]) -> None:
     found = Usage()
+    found.notice()
     host |= {"e2e-dev-1-docker": 2.0, "cmp-2-docker": 5.0, "somebody": 40.0, "": 1.0}
     found.sample()
     host["cmp-2-docker"] = 9.0
@@ -36,6 +41,7 @@ def test_what_a_stack_takes_is_its_suites(host: dict[str, float]) -> None:
 
 def test_a_name_that_only_begins_alike_is_another_stack(host: dict[str, float]) -> None:
     found = Usage()
+    found.notice()
     host["e2e-dev-12"] = 4.0
     found.sample()
     assert found.deployed_cpu_s == {"side by side": 3.0}
@@ -47,9 +53,24 @@ def test_our_own_machines_go_first_and_are_told_so_once(
     told: list[int] = []
     monkeypatch.setattr(usage, "favour", told.append)
     found = Usage()
-    found.sample()
-    found.sample()
+    found.notice()
+    found.notice()
     assert told == [7]
+
+
+def test_a_container_that_is_still_where_the_daemon_is_has_not_its_figures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Between its process and its control group there is a moment."""
+    daemon, own = tmp_path / "daemon", tmp_path / "docker" / "c0ffee"
+    places = [daemon, own]
+    monkeypatch.setattr(usage, "_docker", lambda *_words: "17")
+    monkeypatch.setattr(cgroups, "membership", lambda _pid: Membership(2, places[0], places.pop(0)))
+    monkeypatch.setattr(
+        cgroups, "usage_of", lambda where: cgroups.Usage(0, 0, 4.0 if where.cpu == own else 9e9)
+    )
+    found = Usage()
+    assert [found._container_cpu_s("c0ffee") for _ in range(3)] == [None, 4.0, 4.0]
 
 
 def test_a_machine_that_is_gone_or_not_ours_to_favour_stays_as_it_is() -> None:
