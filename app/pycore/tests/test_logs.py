@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 
@@ -62,7 +63,13 @@ raise OSError("at the end")
 
 
 def test_what_python_itself_says_are_records() -> None:
-    done = subprocess.run([sys.executable, "-c", SAYS], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SAYS],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1
     assert done.stderr == ""
     records = [json.loads(line) for line in done.stdout.splitlines()]
