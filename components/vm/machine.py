@@ -95,6 +95,7 @@ class Machine(pulumi.ComponentResource):
             opts=fixed,
         )
         console_log = f"{_CONSOLE_DIR}/{platform.prefix}-console.log"
+        emulated = "" if args.accelerator == "kvm" else _IF_EMULATED
         domain = libvirt.Domain(
             f"{name}-domain",
             name=platform.prefix,
@@ -110,10 +111,7 @@ class Machine(pulumi.ComponentResource):
             ),
             kernel=platform.kernel,
             initrd=platform.initrd,
-            cmdlines=kernel_arguments(
-                f"{platform.cmdline} {_RESTART_ON_PANIC}"
-                f"{'' if args.accelerator == 'kvm' else f' {_IF_EMULATED}'}"
-            ),
+            cmdlines=kernel_arguments(f"{platform.cmdline} {_RESTART_ON_PANIC} {emulated}"),
             disks=[
                 libvirt.DomainDiskArgs(volume_id=platform.root_disk_id),
                 libvirt.DomainDiskArgs(volume_id=args.data_disk_id),
