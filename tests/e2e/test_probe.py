@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pytest
 from probe import store
 from probe.experiments import DEFAULT
 from probe.models.kubernetes import STEPS
-from probe.records import Sample
+from probe.records import Sample, Timeline
 from shop import catalogue
 from tests.support import ROOT
 from tests.support.probing import (
@@ -156,22 +156,32 @@ def test_what_is_done_to_a_living_stack(
         assert blocked >= {"reach a service it has no business with", "reach the host"}
 
 
+def longest_dead_s(timelines: Iterable[Timeline]) -> float:
+    """Return for how long a service that was there failed requests in an update, at most."""
+    failed = [[at for at, _, said in t.answers if said.startswith("500")] for t in timelines]
+    return max((max(times) - min(times) for times in failed if times), default=0.0)
+
+
 @pytest.mark.measures_host
 def test_costs_of_a_known_size_are_found(results: Runs) -> None:
     done = run_probe(*("calibrate", "--models", "docker", "--reps", "1", "--quick"), timeout_s=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     written = json.loads((ROOT / "results" / "calibration.json").read_text())
-    for (run,) in written["runs"]["docker"].values():
+    dead_s = {}
+    for name, (run,) in written["runs"]["docker"].items():
         results.append(run)
         assert left_behind(run) == []
+        dead_s[name] = longest_dead_s(store.read_run(ROOT / "results" / run).timelines)
     found = {each["cost"]: each for each in written["findings"]}
-    # One round has no interval, and what else this machine does is in all but what is held. An
-    # update, as a start, takes its time in Docker or 4 s more (docs/method.md): that dead time of a
-    # known length is found, tests/tools/test_known_costs.py shows.
+    # One round has no interval, and what else this machine does is in all but what is held.
     assert found["held_mib"]["verdict"] == "found"
     assert found["burned_cores"]["difference"] > 10
     assert found["failing_share"]["difference"] > 0
+    # An update takes its time in Docker or 4 s more (docs/method.md), so its gap alone tells
+    # nothing in one round. Who is dead says 500, where the gateway says 503 of who is not there.
     assert found["dead_s"]["difference"] is not None
+    assert dead_s["dead"] > 1
+    assert dead_s["as it is"] == 0
     assert found["ready_delay_s"]["difference"] is not None
 
 
